@@ -1,0 +1,1 @@
+"""What a person starts by name, one flow a file."""

@@ -1,0 +1,1 @@
+"""Everything that is known about Anki's own files. Knows nothing of storage or Prefect."""

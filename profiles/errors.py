@@ -1,0 +1,59 @@
+"""What can go wrong with Anki's own files, as a person should hear it."""
+
+from __future__ import annotations
+
+from recollect.errors import RecollectError
+
+
+class ProfileError(RecollectError):
+    """Anything that goes wrong with a profile."""
+
+    code = "profile"
+
+
+class BaseFolderMissing(ProfileError):
+    """No folder of Anki's was found where it was looked for."""
+
+    code = "base-folder-missing"
+
+
+class ProfileUnknown(ProfileError):
+    """No profile of that name."""
+
+    code = "profile-unknown"
+
+
+class CollectionMissing(ProfileError):
+    """The profile's folder holds no collection."""
+
+    code = "collection-missing"
+
+
+class CollectionDamaged(ProfileError):
+    """The collection is not a sound SQLite database, or not a sound Anki collection."""
+
+    code = "collection-damaged"
+
+
+class SourceBusy(ProfileError):
+    """Anki was writing without pause, so no consistent copy could be taken this time. Not a failure: skipped."""
+
+    code = "source-busy"
+
+
+class SourceUnreadable(ProfileError):
+    """A file or folder of the profile could not be read."""
+
+    code = "source-unreadable"
+
+
+class AnkiIsOpen(ProfileError):
+    """Anki has the collection open, so nothing may be put in its place."""
+
+    code = "anki-is-open"
+
+
+class TargetUnusable(ProfileError):
+    """The place to restore to can't take what is to be restored."""
+
+    code = "target-unusable"

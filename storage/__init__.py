@@ -1,0 +1,1 @@
+"""Backups at rest, on any fsspec filesystem. Knows nothing of Anki or Prefect."""

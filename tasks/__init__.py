@@ -1,0 +1,1 @@
+"""The steps that flows are chained of, one a file. Here `storage` and `profiles` meet."""
