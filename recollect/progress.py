@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
 
@@ -33,3 +34,21 @@ class _Silent:
 
 
 SILENT: Progress = _Silent()
+
+
+_listener: ContextVar[Progress] = ContextVar("progress", default=SILENT)
+
+
+def current_progress() -> Progress:
+    """Whoever listens to the work of this thread or flow."""
+    return _listener.get()
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """Let `progress` hear of all work that is done within the context."""
+    token = _listener.set(progress)
+    try:
+        yield
+    finally:
+        _listener.reset(token)

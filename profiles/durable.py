@@ -1,0 +1,68 @@
+"""Making what was written outlast a power cut, and saying it plainly when a disk will not take it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from profiles.errors import TargetUnusable
+
+if sys.platform != "win32":
+    import fcntl
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def sync_descriptor(descriptor: int) -> None:
+    """Return once everything written through `descriptor` is on the disk itself."""
+    if sys.platform == "darwin":
+        # fsync(2) on macOS leaves the data in the drive's own cache; not every file system knows F_FULLFSYNC.
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Return once the bytes, owner and mode of the file are on the disk."""
+    # Windows flushes only through a handle that may write (FlushFileBuffers).
+    mode = os.O_RDWR | getattr(os, "O_BINARY", 0) if sys.platform == "win32" else os.O_RDONLY
+    descriptor = os.open(path, mode)
+    try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once names added to, removed from or changed in the folder are on the disk.
+
+    Windows can't open a folder for this, and NTFS logs such changes in order.
+    """
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        sync_descriptor(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def told_plainly(what: str) -> Iterator[None]:
+    """Turn an OSError inside into TargetUnusable, whose problem begins with `what` ("/a/b could not be written")."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_SPACE:
+            raise TargetUnusable(
+                f"{what}: there is no space left", "Free some space on that disk, then restore again"
+            ) from error
+        raise TargetUnusable(
+            f"{what}: {error.strerror or error}",
+            "Check that the place is there, belongs to you and can be written to, then restore again",
+        ) from error

@@ -1,0 +1,424 @@
+"""What a person can set, and where it was set: command line, environment, recollect.toml, or nowhere.
+
+The first of these that names a setting wins. Tables (`repositories`, `repo_options`) are merged key by key, so that a
+file can hold an address and the environment its secret. Secrets are never shown: not in a repr, not in an error.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import platform
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import platformdirs
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from recollect.errors import RecollectError
+
+CONFIG_FILE_NAME = "recollect.toml"
+_PREFIX = "RECOLLECT_"
+_LARGEST_CONFIG = 1 << 20
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_TABLES = ("repo_options", "repositories")
+
+
+class SettingsInvalid(RecollectError):
+    """A setting is unknown, or has a value that can't be."""
+
+    code = "settings"
+
+
+def _no_truth_value(value: object) -> object:
+    # Pydantic would take true for 1.
+    if isinstance(value, bool):
+        raise ValueError("should be a whole number, not true or false")  # noqa: TRY004
+    return value
+
+
+def _no_empty_path(value: object) -> object:
+    # Path("") is the current folder, which nobody means by it.
+    if value == "":
+        raise ValueError("should not be empty")
+    return value
+
+
+def _full_path(path: Path) -> Path:
+    try:
+        return Path(os.path.normpath(path.expanduser().absolute()))
+    except RuntimeError:
+        raise ValueError("starts with ~ and the name of a user who is not known here") from None
+    except OSError:
+        raise ValueError("is relative, and the current folder is gone") from None
+
+
+def _full_address(value: str) -> str:
+    if any(ord(letter) < 32 for letter in value):
+        raise ValueError("should hold no control characters")
+    return str(_full_path(Path(value))) if _is_path(value) else value
+
+
+def _repository_names(repositories: dict[str, RepositorySettings]) -> dict[str, RepositorySettings]:
+    for name in repositories:
+        if not _PLAIN_KEY.fullmatch(name):
+            raise ValueError("the name of a repository should be made of at most 64 letters, digits, - _ and .")
+        if name == "default":
+            raise ValueError("no repository can be named default: that is the one that `repo` names")
+    return repositories
+
+
+Count = Annotated[int, Field(ge=0, le=9999), BeforeValidator(_no_truth_value)]
+Workers = Annotated[int, Field(ge=1, le=32), BeforeValidator(_no_truth_value)]
+FullPath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(_full_path)]
+Address = Annotated[str, Field(min_length=1), AfterValidator(_full_address)]
+Options = Annotated[dict[str, JsonValue], Field(repr=False)]
+
+
+class RepositorySettings(BaseModel):
+    """A repository that can be spoken of by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    url: Address = Field(description="the repository's URL or path")
+    options: Options = Field(default={}, description="fsspec options for the URL: a table")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return _discreet(super().__repr_args__())
+
+
+Repositories = Annotated[dict[str, RepositorySettings], AfterValidator(_repository_names)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Made by `load_settings`; paths are absolute."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    base: FullPath | None = Field(
+        default=None, description="Anki's data folder, a profile's folder or AnkiDroid's; unset: where Anki keeps it"
+    )
+    repo: Address | None = Field(
+        default=None,
+        description="where backups go: a URL, a path (with a / in it), or a name from `repositories`; unset: this disk",
+    )
+    repo_options: Options = Field(
+        default={}, description="fsspec options for `repo`: a table in the file, a JSON object in the environment"
+    )
+    repositories: Repositories = Field(
+        default={},
+        description="repositories by name: tables with `url` and `options` in the file, JSON in the environment",
+    )
+    cache: FullPath = Field(
+        default_factory=lambda: platformdirs.user_cache_path("recollect", appauthor=False),
+        description="a folder for what makes the next run cheap; losing it costs time, never data",
+    )
+    host: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")] = Field(
+        default_factory=lambda: platform.node() or "this computer",
+        description="this computer's name in the backups: 1 to 255 characters, no control characters",
+    )
+    daily: Count | None = Field(
+        default=None, description="daily snapshots to keep: a whole number from 0 to 9999; unset: the profile's own"
+    )
+    weekly: Count | None = Field(
+        default=None, description="weekly snapshots to keep: a whole number from 0 to 9999; unset: the profile's own"
+    )
+    monthly: Count | None = Field(
+        default=None, description="monthly snapshots to keep: a whole number from 0 to 9999; unset: the profile's own"
+    )
+    at_once: Workers = Field(
+        default=2, description="profiles that are backed up side by side: a whole number from 1 to 32"
+    )
+    uploads: Workers = Field(default=4, description="packs that are sent side by side: a whole number from 1 to 32")
+    config_file: Path | None = Field(default=None, description="the file that was read; not a setting itself")
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        return _discreet(super().__repr_args__())
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, then environment, then the file that the command line's part names."""
+        config = init_settings().get("config_file")
+        if config is None:
+            return init_settings, env_settings
+        return init_settings, env_settings, _FileSource(settings_cls, Path(config))
+
+
+SETTING_NAMES = tuple(name for name in Settings.model_fields if name != "config_file")
+
+
+class _FileSource(InitSettingsSource):
+    """The settings in a recollect.toml."""
+
+    def __init__(self, settings_cls: type[BaseSettings], config: Path) -> None:
+        super().__init__(settings_cls, init_kwargs=_with_full_paths(_read(config), config.parent))
+
+    def __call__(self) -> dict[str, Any]:
+        found = dict(super().__call__())
+        # Options, secrets among them, belong to the address they were written beside: an address from elsewhere must
+        # not receive them.
+        if "repo" in found and self.current_state.get("repo", found["repo"]) != found["repo"]:
+            found.pop("repo_options", None)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryAddress:
+    """Where a repository is: its URL with the fsspec options, which may hold secrets and are never shown."""
+
+    name: str
+    url: str
+    options: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def shown(self) -> str:
+        """The URL as it may be shown to anyone."""
+        return shown_url(self.url)
+
+    def __repr__(self) -> str:
+        return f"RepositoryAddress(name={self.name!r}, url={self.shown!r})"
+
+
+def load_settings(overrides: Mapping[str, object] = {}, *, config: Path | None = None) -> Settings:
+    """The settings in force. `overrides` come from the command line; those that are None were not given.
+
+    Read is the file `config`, or the one that RECOLLECT_CONFIG names, else ./recollect.toml, else the user's own.
+
+    Raises SettingsInvalid naming the file and the key, with what is allowed, and never a value.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    file = _config_file(config)
+    try:
+        return Settings(**cast(dict[str, Any], given | {"config_file": file}))
+    except ValidationError as error:
+        invalid = _explained(error, given, file)
+    except (SettingsError, RecursionError):
+        invalid = _unparsable_environment()
+    # Raised out here, the error drags no context along that would hold the values.
+    raise invalid
+
+
+def repository_address(settings: Settings, name: str = "default") -> RepositoryAddress:
+    """The repository that goes by `name`; "default" is the one that `repo` sets, a URL or a path stands for itself.
+
+    A URL gets the options that the settings give for the very same URL, and no others.
+
+    Raises SettingsInvalid, listing the names there are, when there is none of that name.
+    """
+    if name == "default":
+        if settings.repo is None:
+            return RepositoryAddress(name, default_repository_url(), copy.deepcopy(settings.repo_options))
+        if _is_address(settings.repo):
+            return RepositoryAddress(name, settings.repo, copy.deepcopy(settings.repo_options))
+        named = _named(settings, settings.repo)
+        return RepositoryAddress(settings.repo, named.url, copy.deepcopy({**named.options, **settings.repo_options}))
+    if _is_address(name):
+        try:
+            url = _full_address(name)
+        except ValueError as error:
+            problem = f"The repository's address {error}"
+        else:
+            return RepositoryAddress("default", url, copy.deepcopy(_options_for(settings, url)))
+        raise SettingsInvalid(problem, "Write a URL, or a full path")
+    named = _named(settings, name)
+    options = {**named.options, **settings.repo_options} if name == settings.repo else named.options
+    return RepositoryAddress(name, named.url, copy.deepcopy(options))
+
+
+def default_repository_url() -> str:
+    """The path of the repository on this disk that is used when nothing else is set."""
+    return str(platformdirs.user_data_path("recollect", appauthor=False) / "repository")
+
+
+def shown_url(url: str) -> str:
+    """`url` without a password and without what follows a question mark, where signatures and tokens stand."""
+    if "://" not in url:
+        return url
+    without_password = re.sub(r"(://[^:/@]*):.*@", r"\1:…@", url, flags=re.DOTALL)
+    return re.sub(r"\?.*", "?…", without_password, flags=re.DOTALL)
+
+
+def _named(settings: Settings, name: str) -> RepositorySettings:
+    if name in settings.repositories:
+        return settings.repositories[name]
+    known = ", ".join(sorted(settings.repositories)) or "none"
+    shown = name if _PLAIN_KEY.fullmatch(name) else "of that name"
+    raise SettingsInvalid(
+        f"There is no repository {shown} in the settings",
+        f"Known names: {known}. Otherwise write a URL, or a path with a slash in it, such as ./backups",
+    )
+
+
+def _options_for(settings: Settings, url: str) -> Mapping[str, Any]:
+    if url == settings.repo or (settings.repo is None and url == default_repository_url()):
+        return settings.repo_options
+    return next((known.options for known in settings.repositories.values() if known.url == url), {})
+
+
+def _is_address(value: str) -> bool:
+    """Whether `value` is a URL or a path, rather than the name of a repository."""
+    return "://" in value or "::" in value or _is_path(value)
+
+
+def _is_path(value: str) -> bool:
+    if "://" in value or "::" in value:
+        return False
+    return value.startswith(("~", ".")) or "/" in value or "\\" in value or bool(re.match(r"[A-Za-z]:", value))
+
+
+def _discreet(arguments: Iterable[tuple[str | None, Any]]) -> Iterable[tuple[str | None, Any]]:
+    for name, value in arguments:
+        yield name, shown_url(value) if name in {"repo", "url"} and isinstance(value, str) else value
+
+
+def _config_file(explicit: Path | None) -> Path | None:
+    if explicit is not None:
+        return _existing(explicit, "the command line")
+    if named := os.environ.get(f"{_PREFIX}CONFIG"):
+        return _existing(Path(named), f"the environment variable {_PREFIX}CONFIG")
+    user_config = platformdirs.user_config_path("recollect", appauthor=False)
+    for candidate in (Path(CONFIG_FILE_NAME), user_config / CONFIG_FILE_NAME):
+        try:
+            if os.path.isfile(candidate):  # noqa: PTH113 - Path.is_file() raises where a folder can't be entered
+                return _full_path(candidate)
+        except ValueError:
+            continue
+    return None
+
+
+def _existing(config: Path, origin: str) -> Path:
+    try:
+        path = _full_path(config)
+    except ValueError as error:
+        problem = f"The settings file {config}, named by {origin}, {error}"
+    else:
+        if os.path.isfile(path):  # noqa: PTH113 - as above
+            return path
+        problem = f"The settings file {path}, named by {origin}, does not exist"
+    raise SettingsInvalid(problem, "Correct the name, or leave it out to go by the usual places")
+
+
+def _read(config: Path) -> dict[str, Any]:
+    fault: str
+    try:
+        with config.open("rb") as file:
+            content = file.read(_LARGEST_CONFIG + 1)
+        if len(content) <= _LARGEST_CONFIG:
+            # Windows' Notepad puts a byte order mark in front, which TOML does not know.
+            return _with_known_keys(tomllib.loads(content.decode("utf-8-sig")), config)
+        fault = "is larger than 1 MiB"
+    except OSError as error:
+        fault = f"can't be read: {(error.strerror or type(error).__name__).lower()}"
+    except UnicodeDecodeError:
+        fault = "is not UTF-8 text"
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at (?:line \d+, column \d+|end of document)\)$", str(error))
+        fault = f"is not valid TOML {place[0] if place else ''}".rstrip()
+    except (ValueError, RecursionError):
+        fault = "is not valid TOML: a number is too long, or tables are nested too deep"
+    raise SettingsInvalid(f"The settings file {config} {fault}", "Correct it, or move it away to go by the defaults")
+
+
+def _with_known_keys(found: dict[str, Any], config: Path) -> dict[str, Any]:
+    if unknown := sorted(set(found) - set(SETTING_NAMES)):
+        raise SettingsInvalid(
+            f"The settings file {config} holds unknown keys: {', '.join(map(_shown_key, unknown))}",
+            f"Known are: {', '.join(SETTING_NAMES)}",
+        )
+    return found
+
+
+def _with_full_paths(found: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Relative paths in a file mean the file's own folder: a scheduled run starts anywhere."""
+
+    def full(value: object) -> object:
+        return str(folder / value) if isinstance(value, str) and value and not value.startswith("~") else value
+
+    def full_address(value: object) -> object:
+        return full(value) if isinstance(value, str) and _is_path(value) else value
+
+    for key in {"base", "cache"} & found.keys():
+        found[key] = full(found[key])
+    if "repo" in found:
+        found["repo"] = full_address(found["repo"])
+    repositories = found.get("repositories")
+    for repository in repositories.values() if isinstance(repositories, dict) else ():
+        if isinstance(repository, dict) and "url" in repository:
+            repository["url"] = full_address(repository["url"])
+    return found
+
+
+def _explained(error: ValidationError, given: Mapping[str, object], config: Path | None) -> SettingsInvalid:
+    problems: list[str] = []
+    advices: list[str] = []
+    for detail in error.errors(include_url=False, include_context=False, include_input=False):
+        place = detail["loc"] or ("settings",)
+        key = ".".join(_shown_key(part) for part in place)
+        origin = _origin(str(place[0]), given, config)
+        if detail["type"] == "extra_forbidden":
+            problems.append(f"The key {key} in {origin} is unknown")
+            advices.append(f"Known are: {', '.join(SETTING_NAMES if len(place) == 1 else ('url', 'options'))}")
+            continue
+        said = detail["msg"].removeprefix("Value error, ")
+        problems.append(f"The setting {key} in {origin} is not right: {said[:1].lower()}{said[1:]}")
+        known = Settings.model_fields.get(str(place[0]))
+        if known is not None and known.description:
+            advices.append(f"Allowed for {place[0]} is {known.description}")
+    advice = "; ".join(dict.fromkeys(advices)) or "Correct it, or leave it out to go by the default"
+    return SettingsInvalid("; ".join(dict.fromkeys(problems)), advice)
+
+
+def _origin(key: str, given: Mapping[str, object], config: Path | None) -> str:
+    origins = []
+    if key in given:
+        origins.append("the command line")
+    if any(name.upper() == f"{_PREFIX}{key.upper()}" and value for name, value in os.environ.items()):
+        origins.append(f"the environment variable {_PREFIX}{key.upper()}")
+    if config is not None and (key in _TABLES or not origins):
+        origins.append(str(config))
+    # Only tables are merged; of anything else the first origin alone counts.
+    return " or ".join(origins if key in _TABLES else origins[:1]) or "the settings"
+
+
+def _unparsable_environment() -> SettingsInvalid:
+    variables = [f"{_PREFIX}{key.upper()}" for key in _TABLES]
+    broken = [name for name in variables if (text := os.environ.get(name)) and not _is_json(text)] or variables
+    return SettingsInvalid(
+        f"The environment variable {' or '.join(broken)} is not valid JSON",
+        'Write a JSON object, such as {"key": "value"}',
+    )
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _shown_key(key: object) -> str:
+    # A URL with a password may have landed where a name belongs.
+    text = str(key)
+    return text if _PLAIN_KEY.fullmatch(text) else "(an odd key)"

@@ -1,0 +1,108 @@
+"""The deletion archive's files: deleted notes as sealed Parquet tables. `docs/format.md` §8."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from storage.errors import Damaged
+from storage.format.manifest import ProfileKey, SnapshotId
+from storage.format.sealing import Purpose, Seal
+
+DELETIONS_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.binary(), nullable=False),
+        pa.field("note_id", pa.int64(), nullable=False),
+        pa.field("note_type_id", pa.int64(), nullable=False),
+        pa.field("note_type", pa.string()),
+        pa.field("field_names", pa.list_(pa.string()), nullable=False),
+        pa.field("fields", pa.list_(pa.string()), nullable=False),
+        pa.field("archived_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("snapshot", pa.string(), nullable=False),
+    ]
+)
+
+_NAME = re.compile(r"deletions/[^/]+/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedNote:
+    """A deleted note as the archive keeps it; `key` tells one deletion from another."""
+
+    key: bytes
+    note_id: int
+    note_type_id: int
+    note_type: str | None
+    field_names: tuple[str, ...]
+    fields: tuple[str, ...]
+    archived_at: datetime
+    snapshot: SnapshotId
+
+
+def deletions_name(key: ProfileKey, archived_at: datetime, random_bytes: bytes) -> str:
+    """The name of a new file of a profile's deletion archive."""
+    return f"deletions/{key}/{archived_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{random_bytes[:4].hex()}"
+
+
+def is_deletions_name(name: str) -> bool:
+    """Whether a stored object is a file of a deletion archive."""
+    return _NAME.fullmatch(name) is not None
+
+
+def write_deletions(seal: Seal, name: str, notes: Iterable[ArchivedNote]) -> bytes:
+    """The bytes of an archive file stored as `name`."""
+    rows = [
+        {
+            "key": note.key,
+            "note_id": note.note_id,
+            "note_type_id": note.note_type_id,
+            "note_type": _storable(note.note_type) if note.note_type is not None else None,
+            "field_names": [_storable(field) for field in note.field_names],
+            "fields": [_storable(field) for field in note.fields],
+            "archived_at": note.archived_at,
+            "snapshot": note.snapshot,
+        }
+        for note in notes
+    ]
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=DELETIONS_SCHEMA), sink, compression="zstd")
+    return seal.seal(Purpose.DELETIONS, name.encode(), sink.getvalue())
+
+
+def read_deletions(seal: Seal, name: str, stored: bytes) -> list[ArchivedNote]:
+    """The notes in the archive file stored as `name`."""
+    plain = seal.unseal(Purpose.DELETIONS, name.encode(), stored)
+    try:
+        table = pq.read_table(io.BytesIO(plain))
+        if not table.schema.equals(DELETIONS_SCHEMA, check_metadata=False):
+            raise ValueError("columns")
+        rows = table.to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as fault:
+        raise Damaged(
+            f"Damage in the repository: {name} is no table of deleted notes",
+            "Move this file away: what still stands in the profile's deleted.txt is archived again by the next backup",
+        ) from fault
+    return [
+        ArchivedNote(
+            key=row["key"],
+            note_id=row["note_id"],
+            note_type_id=row["note_type_id"],
+            note_type=row["note_type"],
+            field_names=tuple(row["field_names"]),
+            fields=tuple(row["fields"]),
+            archived_at=row["archived_at"],
+            snapshot=SnapshotId(row["snapshot"]),
+        )
+        for row in rows
+    ]
+
+
+def _storable(text: str) -> str:
+    """Parquet's strings are valid UTF-8; what can't be said in it (a lone surrogate) becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()

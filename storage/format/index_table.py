@@ -1,0 +1,76 @@
+"""Index files: which blob lies where, as a sealed Parquet table. `docs/format.md` §5."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from storage.errors import Damaged
+from storage.format.blob import BLOB_ID_BYTES, MAX_BLOB_BYTES, PACK_ID_BYTES, BlobKind
+from storage.format.pack import MAX_STORED_BYTES, PackEntry
+from storage.format.sealing import Purpose, Seal
+
+INDEX_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.binary(BLOB_ID_BYTES), nullable=False),
+        pa.field("kind", pa.uint8(), nullable=False),
+        pa.field("pack", pa.binary(PACK_ID_BYTES), nullable=False),
+        pa.field("offset", pa.uint32(), nullable=False),
+        pa.field("stored", pa.uint32(), nullable=False),
+        pa.field("length", pa.uint32(), nullable=False),
+    ]
+)
+
+
+def write_index(seal: Seal, name: str, entries: Iterable[PackEntry]) -> bytes:
+    """The bytes of an index file stored as `name`. Each id at most once: a blob that lies in two packs counts once."""
+    rows = list({entry.id: entry for entry in entries}.values())
+    table = pa.table(
+        {
+            "id": [row.id for row in rows],
+            "kind": [row.location.kind for row in rows],
+            "pack": [row.location.pack for row in rows],
+            "offset": [row.location.offset for row in rows],
+            "stored": [row.location.stored for row in rows],
+            "length": [row.location.length for row in rows],
+        },
+        schema=INDEX_SCHEMA,
+    )
+    sink = io.BytesIO()
+    # Ids are random bytes: neither dictionaries nor statistics can help with them.
+    pq.write_table(table, sink, compression="zstd", use_dictionary=["pack", "kind"], write_statistics=False)
+    return seal.seal(Purpose.INDEX, name.encode(), sink.getvalue())
+
+
+def read_index(seal: Seal, name: str, stored: bytes) -> pa.Table:
+    """The table of the index file stored as `name`, its columns and ranges checked."""
+    plain = seal.unseal(Purpose.INDEX, name.encode(), stored)
+    try:
+        with pq.ParquetFile(io.BytesIO(plain)) as file:
+            # Ids don't compress, so more rows than ids could fit are a bomb: repetition that takes no room.
+            if file.metadata.num_rows * BLOB_ID_BYTES > len(plain):
+                raise _damaged(name)
+            table = file.read(use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as fault:
+        raise _damaged(name) from fault
+    if not table.schema.equals(INDEX_SCHEMA, check_metadata=False):
+        raise _damaged(name)
+    if not set(table.column("kind").unique().to_pylist()) <= set(BlobKind):
+        raise _damaged(name)
+    if table.num_rows and (
+        pc.max(table.column("length")).as_py() > MAX_BLOB_BYTES
+        or pc.max(table.column("stored")).as_py() > MAX_STORED_BYTES
+    ):
+        raise _damaged(name)
+    return table
+
+
+def _damaged(name: str) -> Damaged:
+    return Damaged(
+        f"Damage in the repository: {name} is no index table",
+        "Run the backup again: what it lists is stored anew; older snapshots may lack pieces",
+    )

@@ -1,0 +1,154 @@
+"""Packs: stored objects that hold many blobs and say themselves which. `docs/format.md` §4.
+
+    magic (16 bytes) | pack id (16) | sealed blobs, back to back | sealed table | table length (u32) | magic (12)
+
+The table lists each blob in order as kind (u8), id (32 bytes), stored length (u32), plain length (u32); numbers are
+little-endian. It lies at the end, so that a pack is written in one go and its table found with one read of its tail.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from storage.errors import Damaged
+from storage.format.blob import MAX_BLOB_BYTES, PACK_ID_BYTES, BlobId, BlobKind, Location, PackId
+from storage.format.compression import compress, decompress
+from storage.format.sealing import TAG_BYTES, Purpose, Seal
+
+HEAD_MAGIC = b"RECOLLECT PACK 1"
+TAIL_MAGIC = b"RECOLLECTEND"
+HEAD_BYTES = len(HEAD_MAGIC) + PACK_ID_BYTES
+TAIL_BYTES = 4 + len(TAIL_MAGIC)
+
+_ENTRY = struct.Struct("<B32sII")
+_TABLE_LENGTH = struct.Struct("<I")
+
+STORED_OVERHEAD_LIMIT = 1024
+"""Sealing and compression never add more than this to a blob."""
+
+MAX_STORED_BYTES = MAX_BLOB_BYTES + STORED_OVERHEAD_LIMIT
+"""A stored blob is never longer than this; a reader refuses to fetch a longer one."""
+
+_LEAST_STORED_BYTES = 2 + TAG_BYTES
+"""Even an empty blob is stored with a scheme byte, a method byte and a tag: a table that names more is a bomb."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedBlob:
+    """A blob as it will be stored: compressed and sealed."""
+
+    kind: BlobKind
+    id: BlobId
+    length: int
+    stored: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PackEntry:
+    """A row of a pack's table, with the place worked out."""
+
+    id: BlobId
+    location: Location
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A finished pack, ready to be written."""
+
+    id: PackId
+    content: bytes
+    entries: tuple[PackEntry, ...]
+
+
+def encode_blob(seal: Seal, kind: BlobKind, blob: BlobId, plain: bytes) -> EncodedBlob:
+    """Compress and seal a blob, then open it again: what can't be read back must never be stored (lesson L9)."""
+    if len(plain) > MAX_BLOB_BYTES:
+        raise ValueError(f"A blob of {len(plain)} bytes is longer than any reader accepts")
+    stored = seal.seal(Purpose.BLOB, _blob_name(kind, blob), compress(plain))
+    encoded = EncodedBlob(kind, blob, len(plain), stored)
+    if decompress(seal.unseal(Purpose.BLOB, _blob_name(kind, blob), stored), len(plain)) != plain:
+        raise Damaged(
+            "A piece did not survive being compressed on this computer", "Check its memory, then run the backup again"
+        )
+    return encoded
+
+
+def decode_blob(seal: Seal, blob: BlobId, location: Location, stored: bytes) -> bytes:
+    """The plain bytes of a blob, checked against its seal and its id."""
+    packed = seal.unseal(Purpose.BLOB, _blob_name(location.kind, blob), stored)
+    plain = decompress(packed, location.length)
+    if seal.blob_id(plain) != blob:
+        raise _damaged(location.pack, "a piece in it is not the one that was stored")
+    return plain
+
+
+def build_pack(seal: Seal, pack: PackId, blobs: Iterable[EncodedBlob]) -> Pack:
+    """Lay out `blobs` as one pack."""
+    body, rows, entries, offset = [HEAD_MAGIC, pack], [], [], HEAD_BYTES
+    for blob in blobs:
+        body.append(blob.stored)
+        rows.append(_ENTRY.pack(blob.kind, blob.id, len(blob.stored), blob.length))
+        entries.append(PackEntry(blob.id, Location(blob.kind, pack, offset, len(blob.stored), blob.length)))
+        offset += len(blob.stored)
+    table = seal.seal(Purpose.PACK_TABLE, pack, compress_table(rows))
+    content = b"".join((*body, table, _TABLE_LENGTH.pack(len(table)), TAIL_MAGIC))
+    return Pack(pack, content, tuple(entries))
+
+
+def compress_table(rows: list[bytes]) -> bytes:
+    """The plain form of a table: the number of its rows (u32), then the rows compressed together."""
+    return _TABLE_LENGTH.pack(len(rows)) + compress(b"".join(rows))
+
+
+def read_pack(seal: Seal, pack: PackId, content: bytes) -> tuple[PackEntry, ...]:
+    """The table of a whole pack, which must be exactly as it was built."""
+    if content[:HEAD_BYTES] != HEAD_MAGIC + pack:
+        raise _damaged(pack, "it does not begin as a pack does")
+    return read_table(seal, pack, len(content), content[table_start(pack, len(content), content[-TAIL_BYTES:]) :])
+
+
+def table_start(pack: PackId, pack_bytes: int, tail: bytes) -> int:
+    """Where the table of a pack of `pack_bytes` begins, told by its last `TAIL_BYTES` bytes."""
+    if len(tail) != TAIL_BYTES or tail[4:] != TAIL_MAGIC:
+        raise _damaged(pack, "it does not end as a pack does")
+    start = pack_bytes - TAIL_BYTES - int(_TABLE_LENGTH.unpack(tail[:4])[0])
+    if start < HEAD_BYTES:
+        raise _damaged(pack, "its table is longer than the pack")
+    return start
+
+
+def read_table(seal: Seal, pack: PackId, pack_bytes: int, end: bytes) -> tuple[PackEntry, ...]:
+    """The entries of a pack of `pack_bytes` bytes; `end` is all of it from the table on."""
+    table = seal.unseal(Purpose.PACK_TABLE, pack, end[:-TAIL_BYTES])
+    blobs_end = pack_bytes - len(end)
+    count = int.from_bytes(table[:4], "little")
+    if len(table) < 4 or count * _LEAST_STORED_BYTES > blobs_end - HEAD_BYTES:
+        raise _damaged(pack, "its table makes no sense")
+    rows = decompress(table[4:], count * _ENTRY.size)
+    entries, offset = [], HEAD_BYTES
+    for kind, blob, stored, length in _ENTRY.iter_unpack(rows):
+        if (
+            kind not in BlobKind._value2member_map_
+            or length > MAX_BLOB_BYTES
+            or stored > MAX_STORED_BYTES
+            or offset + stored > blobs_end
+        ):
+            raise _damaged(pack, "its table makes no sense")
+        entries.append(PackEntry(BlobId(blob), Location(BlobKind(kind), pack, offset, stored, length)))
+        offset += stored
+    if offset != blobs_end:
+        raise _damaged(pack, "its table leaves bytes unexplained")
+    return tuple(entries)
+
+
+def _blob_name(kind: BlobKind, blob: BlobId) -> bytes:
+    return bytes((kind,)) + blob
+
+
+def _damaged(pack: PackId, how: str) -> Damaged:
+    return Damaged(
+        f"Damage in the repository: the pack {pack.hex()} can't be read, {how}",
+        "Other snapshots may be whole: list them with `recollect snapshots` and restore one of those",
+    )

@@ -1,0 +1,133 @@
+"""The one store: names checked, faults tried again, errors said in words, over whichever medium the address names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from storage.errors import Damaged, ObjectExists
+from storage.medium import Medium
+from storage.store import TEMPORARY_NAME, Store, StoredObject, checked_name
+from storage.trouble import RetryRule, in_words
+
+_Result = TypeVar("_Result")
+
+DEFAULT_RETRIES = RetryRule()
+
+
+class FsspecStore:
+    """A `Store` on any filesystem that fsspec reaches. Made by `storage.address.open_store`."""
+
+    def __init__(self, medium: Medium, url: str, *, retries: RetryRule = DEFAULT_RETRIES) -> None:
+        self._medium = medium
+        self._url = url
+        self._retries = retries
+
+    def __repr__(self) -> str:
+        return f"FsspecStore({self._url!r})"
+
+    @property
+    def url(self) -> str:
+        return self._url
+
+    def read(self, name: str) -> bytes:
+        checked_name(name)
+        return self._tried("read", name, lambda _: self._medium.read(name))
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        checked_name(name)
+        if start < 0 or length < 0:
+            raise ValueError("A range starts at 0 or later, and its length isn't negative")
+        if length == 0:
+            size = self._tried("read", name, lambda _: self._medium.size(name))
+            return self._whole_range(name, start, length, b"", ends_before_start=size < start)
+        data = self._tried("read", name, lambda _: self._medium.read_range(name, start, length))
+        return self._whole_range(name, start, length, data, ends_before_start=False)
+
+    def write(self, name: str, data: bytes) -> None:
+        checked_name(name)
+        self._tried("write", name, lambda _: self._medium.write(name, data))
+
+    def create(self, name: str, data: bytes) -> None:
+        checked_name(name)
+
+        def attempt(number: int) -> None:
+            try:
+                self._medium.create(name, data)
+            except FileExistsError:
+                # The answer to an earlier try may have been lost after the store had carried it out.
+                if number == 1 or self._medium.read(name) != data:
+                    raise
+
+        self._tried("create", name, attempt)
+
+    def list(self, prefix: str) -> list[StoredObject]:
+        if prefix:
+            checked_name(prefix)
+
+        def attempt(_: int) -> list[StoredObject]:
+            return sorted(
+                (found for found in self._medium.objects(prefix) if _can_be_ours(found.name)),
+                key=lambda found: found.name,
+            )
+
+        return self._tried("list", prefix, attempt)
+
+    def remove(self, name: str) -> None:
+        checked_name(name)
+
+        def attempt(_: int) -> None:
+            try:
+                self._medium.remove(name)
+            except FileNotFoundError:
+                return
+
+        self._tried("remove", name, attempt)
+
+    def size(self, name: str) -> int | None:
+        checked_name(name)
+
+        def attempt(_: int) -> int | None:
+            try:
+                return self._medium.size(name)
+            except FileNotFoundError:
+                return None
+
+        return self._tried("look at", name, attempt)
+
+    def sweep(self, older_than: timedelta) -> int:
+        """See `sweep_leftovers`."""
+        return self._tried("tidy up", "", lambda _: self._medium.sweep(older_than))
+
+    def _tried(self, verb: str, name: str, attempt: Callable[[int], _Result]) -> _Result:
+        def attempt_in_words(number: int) -> _Result:
+            with in_words(verb, name, self._url):
+                return attempt(number)
+
+        return self._retries.run(attempt_in_words)
+
+    def _whole_range(self, name: str, start: int, length: int, data: bytes, *, ends_before_start: bool) -> bytes:
+        if len(data) == length and not ends_before_start:
+            return data
+        raise Damaged(
+            f"The object {name} in {self._url} is shorter than it should be: bytes {start} to {start + length} were asked for",
+            "Run `recollect verify` to see which backups are affected",
+        )
+
+
+def sweep_leftovers(store: Store, older_than: timedelta = timedelta(days=1)) -> int:
+    """Remove the temporary files that killed writers left, if older than that by the store's clock; return how many.
+
+    Only local folders and servers that store a file in place have any; on object stores an upload under way is no object.
+    """
+    return store.sweep(older_than) if isinstance(store, FsspecStore) else 0
+
+
+def _can_be_ours(name: str) -> bool:
+    """Tell whether an object of that name can have come from us: a foreign file in the folder is none of our business."""
+    try:
+        checked_name(name)
+    except ValueError:
+        return False
+    return True

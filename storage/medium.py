@@ -1,0 +1,56 @@
+"""What differs between the kinds of places that a store can lie on.
+
+A medium does the work for names that were checked already, and raises whatever its library raises; `storage.fsspec_store` puts
+the checks, the retries and the sentences around it, once for all kinds.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Protocol
+
+from storage.store import StoredObject
+
+
+class Medium(Protocol):
+    """One kind of filesystem below one root. Safe to use from several threads at once."""
+
+    def read(self, name: str) -> bytes:
+        """Return the whole object. Raises FileNotFoundError, also for a folder."""
+        ...
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """Return up to `length` bytes (at least 1 is asked for), fewer only where the object ends. Raises FileNotFoundError."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replace the object, durably and in one step."""
+        ...
+
+    def create(self, name: str, data: bytes) -> None:
+        """As `write`. Raises FileExistsError when the object is there."""
+        ...
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Go through everything below a folder, in any order and under any name; raise at the first failure."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove the object. Raises FileNotFoundError where the kind tells."""
+        ...
+
+    def size(self, name: str) -> int:
+        """Return the size in bytes. Raises FileNotFoundError, also for a folder."""
+        ...
+
+    def sweep(self, older_than: timedelta) -> int:
+        """Remove what killed writers left, if it is older than that by the store's clock; return how many there were."""
+        ...
+
+
+def temporary_beside(name: str) -> str:
+    """Return a new name in the same folder for a write under way; `TEMPORARY_NAME` recognises it."""
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}.{last}.{secrets.token_hex(8)}.tmp"

@@ -1,0 +1,113 @@
+"""Fetching blobs: neighbours in a pack with one request, several requests under way, memory bounded."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from storage.errors import Damaged, ObjectMissing
+from storage.format.blob import BlobId, Location, PackId, pack_name
+from storage.format.pack import TAIL_BYTES, PackEntry, decode_blob, read_table, table_start
+from storage.format.sealing import Seal
+from storage.index import Index
+from storage.store import Store
+
+_GAP_BYTES = 128 * 1024
+"""Reading this many bytes for nothing costs less than another request."""
+
+_TABLE_GUESS_BYTES = 512 * 1024
+"""The table of a full pack of pages is about this long, so that one request mostly fetches it."""
+
+_SPAN_BYTES = 8 * 1024 * 1024
+_REQUESTS_UNDER_WAY = 4
+
+
+@dataclass(slots=True)
+class Span:
+    """A stretch of one pack that is read with one request."""
+
+    pack: PackId
+    start: int
+    end: int
+    blobs: list[tuple[BlobId, Location]] = field(default_factory=list)
+
+
+def plan_spans(located: Iterable[tuple[BlobId, Location]]) -> list[Span]:
+    """The requests that fetch all of these blobs, in the order in which they lie in their packs."""
+    spans: list[Span] = []
+    for blob, place in sorted(located, key=lambda pair: (pair[1].pack, pair[1].offset)):
+        end = place.offset + place.stored
+        last = spans[-1] if spans else None
+        if (
+            last is None
+            or last.pack != place.pack
+            or place.offset - last.end > _GAP_BYTES
+            or end - last.start > _SPAN_BYTES
+        ):
+            last = Span(place.pack, place.offset, end)
+            spans.append(last)
+        last.end = max(last.end, end)
+        last.blobs.append((blob, place))
+    return spans
+
+
+def read_blobs(store: Store, seal: Seal, index: Index, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
+    """Each of `blobs` once, with its plain bytes, in whatever order costs least. `Damaged` when one can't be had."""
+    located = [(blob, _locate(index, blob)) for blob in set(blobs)]
+    pending: deque[Future[list[tuple[BlobId, bytes]]]] = deque()
+    with ThreadPoolExecutor(_REQUESTS_UNDER_WAY, thread_name_prefix="read") as pool:
+        try:
+            for span in plan_spans(located):
+                pending.append(pool.submit(_read_span, store, seal, span))
+                if len(pending) > _REQUESTS_UNDER_WAY:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        finally:
+            for waiting in pending:
+                waiting.cancel()
+
+
+def read_pack_table(store: Store, seal: Seal, pack: PackId, pack_bytes: int) -> tuple[PackEntry, ...]:
+    """What a pack of `pack_bytes` says itself that it holds; `Damaged` when it does not say it, or is not there."""
+    guess = min(pack_bytes, _TABLE_GUESS_BYTES)
+    try:
+        end = store.read_range(pack_name(pack), pack_bytes - guess, guess)
+        start = table_start(pack, pack_bytes, end[-TAIL_BYTES:])
+        if start < pack_bytes - guess:
+            end = store.read_range(pack_name(pack), start, pack_bytes - start)
+    except ObjectMissing as fault:
+        raise _damaged(f"the pack {pack_name(pack)} is not there") from fault
+    return read_table(seal, pack, pack_bytes, end[len(end) - (pack_bytes - start) :])
+
+
+def _locate(index: Index, blob: BlobId) -> Location:
+    place = index.find(blob)
+    if place is None:
+        raise _damaged(f"the piece {blob.hex()[:16]} is in none of its packs")
+    return place
+
+
+def _read_span(store: Store, seal: Seal, span: Span) -> list[tuple[BlobId, bytes]]:
+    name = pack_name(span.pack)
+    try:
+        content = store.read_range(name, span.start, span.end - span.start)
+    except ObjectMissing as fault:
+        raise _damaged(f"the pack {name} is not there") from fault
+    plain = []
+    for blob, place in span.blobs:
+        start = place.offset - span.start
+        try:
+            plain.append((blob, decode_blob(seal, blob, place, content[start : start + place.stored])))
+        except Damaged as fault:
+            raise _damaged(f"the piece {blob.hex()[:16]} in the pack {name} is not what was stored") from fault
+    return plain
+
+
+def _damaged(what: str) -> Damaged:
+    return Damaged(
+        f"Damage in the repository: {what}",
+        "Other snapshots may be whole: list them with `recollect snapshots` and restore one of those",
+    )

@@ -1,0 +1,110 @@
+"""Getting files out: pieces are fetched in the order in which they lie in their packs, and checked on their way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from storage.errors import Damaged
+from storage.format.blob import PART_BYTES, BlobId
+from storage.format.listing import FolderEntry, file_content
+from storage.format.manifest import StoredFile, StoredFolder
+from storage.format.sealing import Seal
+from storage.listings import read_folder, read_pieces
+from storage.repository import Repository
+
+_PARTS_AT_ONCE = 4
+
+
+def retrieve_file(repository: Repository, file: StoredFile, target: Path, advance: Callable[[int], None]) -> None:
+    """Write a stored file to `target`, which must not exist; it is readable by its owner alone, and synced to disk.
+
+    `advance` hears of the bytes written. After an error an incomplete file is removed.
+    """
+    pieces = read_pieces(repository.read, file.pieces)
+    places: dict[BlobId, list[int]] = {}
+    for number, piece in enumerate(pieces):
+        places.setdefault(piece, []).append(number)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as out:
+            for piece, content in repository.read(places):
+                for number in places[piece]:
+                    if len(content) != min(file.piece_bytes, file.size - number * file.piece_bytes):
+                        raise _wrong_length(file.name)
+                    out.seek(number * file.piece_bytes)
+                    out.write(content)
+                    advance(len(content))
+            out.truncate(file.size)
+            out.flush()
+            os.fsync(out.fileno())
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def read_whole_file(repository: Repository, file: StoredFile, limit: int) -> bytes:
+    """The content of a small stored file; `Damaged` when it is longer than `limit` bytes."""
+    if file.size > limit:
+        raise _wrong_length(file.name)
+    pieces = read_pieces(repository.read, file.pieces)
+    held = dict(repository.read(pieces))
+    content = b"".join(held[piece] for piece in pieces)
+    if len(content) != file.size:
+        raise _wrong_length(file.name)
+    return content
+
+
+def folder_entries(repository: Repository, folder: StoredFolder) -> Iterator[FolderEntry]:
+    """The entries of a stored folder, by name."""
+    return read_folder(repository.read, folder.entries)
+
+
+def retrieve_entries(
+    repository: Repository, entries: Iterable[FolderEntry], write: Callable[[FolderEntry, Iterable[bytes]], None]
+) -> None:
+    """Hand each of `entries` with its content to `write`, in whatever order costs least."""
+    single: dict[BlobId, list[FolderEntry]] = {}
+    for entry in entries:
+        if entry.content.root is None:
+            write(entry, ())
+        elif entry.content.levels == 0:
+            single.setdefault(entry.content.root, []).append(entry)
+        else:
+            write(entry, _checked(entry, _parts(repository, entry)))
+    for piece, content in repository.read(single):
+        for entry in single[piece]:
+            write(entry, _checked(entry, (content,)))
+
+
+def holds_entry(seal: Seal, entry: FolderEntry, parts: Iterable[bytes]) -> bool:
+    """Whether a file of these `parts` (`PART_BYTES` each, the last one shorter) is the one that `entry` stands for."""
+    content, _ = file_content([seal.blob_id(part) for part in parts], seal.blob_id)
+    return content == entry.content
+
+
+def _parts(repository: Repository, entry: FolderEntry) -> Iterator[bytes]:
+    pieces = read_pieces(repository.read, entry.content)
+    for start in range(0, len(pieces), _PARTS_AT_ONCE):
+        group = pieces[start : start + _PARTS_AT_ONCE]
+        held = dict(repository.read(group))
+        yield from (held[piece] for piece in group)
+
+
+def _checked(entry: FolderEntry, parts: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for part in parts:
+        size += len(part)
+        if size > entry.size or len(part) > PART_BYTES:
+            raise _wrong_length(os.fsdecode(entry.name))
+        yield part
+    if size != entry.size:
+        raise _wrong_length(os.fsdecode(entry.name))
+
+
+def _wrong_length(name: str) -> Damaged:
+    return Damaged(
+        f"Damage in the repository: the pieces of {name} do not add up to its size",
+        "Other snapshots may be whole: list them with `recollect snapshots` and restore one of those",
+    )

@@ -1,0 +1,200 @@
+"""Storing blobs: compressed and sealed side by side, gathered into packs, several packs on their way at once.
+
+The one who adds blobs waits when too many bytes are under way; so memory stays bounded whatever the profile's size.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from storage.errors import StorageError
+from storage.format.blob import PACK_ID_BYTES, BlobId, BlobKind, PackId, pack_name
+from storage.format.index_table import write_index
+from storage.format.pack import EncodedBlob, PackEntry, build_pack, encode_blob
+from storage.format.sealing import Seal
+from storage.index import Index
+from storage.store import Store
+
+PACK_BYTES = 16 * 1024 * 1024
+PACKS_PER_INDEX = 8
+"""An index file is written after so many packs, so that a run that is killed leaves little to send again."""
+
+_BATCH_BYTES = 512 * 1024
+_ENCODERS = max(2, min(4, os.cpu_count() or 2))
+_BATCHES_UNDER_WAY = 2 * _ENCODERS
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write session cost."""
+
+    blobs: int
+    bytes_new: int
+    """Plain bytes of the blobs that were not stored before."""
+    bytes_stored: int
+    """Bytes of the packs and index files written."""
+    packs: int
+
+
+_Batch = list[tuple[BlobKind, BlobId, bytes]]
+
+
+class WriteSession:
+    """Adds blobs to a repository. Nothing it stores counts until a manifest names it.
+
+    `add` is for one thread. What an upload ran into is raised by the next `add` or `close`, and by every one after it.
+    `close` returns when every pack and the index are stored; leaving the context without it (after an error) stops the
+    work under way and leaves only packs that nothing names.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        seal: Seal,
+        index: Index,
+        *,
+        uploads: int,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        landed: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._seal = seal
+        self._index = index
+        self._random_bytes = random_bytes
+        self._landed = landed
+        self._batch: _Batch = []
+        self._batch_bytes = 0
+        self._known: set[BlobId] = set()
+        self._lock = threading.Lock()
+        self._open: list[EncodedBlob] = []
+        self._open_bytes = 0
+        self._unindexed: list[PackEntry] = []
+        self._packs_unindexed = 0
+        self._written = Written(0, 0, 0, 0)
+        self._failure: BaseException | None = None
+        self._encoding: list[Future[None]] = []
+        self._sending: list[Future[None]] = []
+        self._encoders = ThreadPoolExecutor(_ENCODERS, thread_name_prefix="encode")
+        self._senders = ThreadPoolExecutor(uploads, thread_name_prefix="send")
+        self._places = threading.BoundedSemaphore(uploads + 1)
+
+    def __enter__(self) -> WriteSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._encoders.shutdown(wait=True, cancel_futures=True)
+        self._senders.shutdown(wait=True, cancel_futures=True)
+
+    def add(self, kind: BlobKind, blob: BlobId, plain: bytes) -> bool:
+        """Store a blob unless the repository holds it; False when it does. Raises what an earlier upload ran into."""
+        if blob in self._known or blob in self._index:
+            return False
+        self._known.add(blob)
+        self._batch.append((kind, blob, plain))
+        self._batch_bytes += len(plain)
+        if self._batch_bytes >= _BATCH_BYTES:
+            self._hand_over()
+        return True
+
+    def close(self) -> Written:
+        """Store what is left and the index; after that every blob added can be read from the repository."""
+        self._hand_over()
+        self._wait(self._encoding, 0)
+        with self._lock:
+            full = self._take_open()
+        if full:
+            self._send(full)
+        self._wait(self._sending, 0)
+        self._write_index()
+        return self._written
+
+    def _hand_over(self) -> None:
+        self._wait(self._encoding, _BATCHES_UNDER_WAY)
+        self._wait(self._sending, None)
+        if self._batch:
+            self._encoding.append(self._encoders.submit(self._encode, self._batch))
+            self._batch, self._batch_bytes = [], 0
+
+    def _wait(self, under_way: list[Future[None]], most: int | None) -> None:
+        """Let go of what is done, raising its error; wait until at most `most` are under way (None waits for none)."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            while under_way and (under_way[0].done() or (most is not None and len(under_way) > most)):
+                under_way.pop(0).result()
+        except BaseException as failure:
+            # Blobs were lost with it: a session that failed once must never come to a good end.
+            self._failure = failure
+            raise
+
+    def _encode(self, batch: _Batch) -> None:
+        encoded = [encode_blob(self._seal, kind, blob, plain) for kind, blob, plain in batch]
+        full = []
+        with self._lock:
+            for blob in encoded:
+                self._open.append(blob)
+                self._open_bytes += len(blob.stored)
+                if self._open_bytes >= PACK_BYTES:
+                    full.append(self._take_open())
+        for blobs in full:
+            self._send(blobs)
+
+    def _take_open(self) -> list[EncodedBlob]:
+        blobs, self._open, self._open_bytes = self._open, [], 0
+        return blobs
+
+    def _send(self, blobs: list[EncodedBlob]) -> None:
+        """Put a pack on its way; waits while as many as may are, which slows the encoders, and so the reader."""
+        self._places.acquire()
+        try:
+            future = self._senders.submit(self._store_pack, blobs)
+        except RuntimeError:  # the session was left after an error; nobody waits for this pack
+            self._places.release()
+            return
+        with self._lock:
+            self._sending.append(future)
+
+    def _store_pack(self, blobs: list[EncodedBlob]) -> None:
+        try:
+            pack = build_pack(self._seal, PackId(self._random_bytes(PACK_ID_BYTES)), blobs)
+            self._store.write(pack_name(pack.id), pack.content)
+        finally:
+            self._places.release()
+        with self._lock:
+            self._unindexed.extend(pack.entries)
+            self._packs_unindexed += 1
+            self._count(len(pack.entries), sum(blob.length for blob in blobs), len(pack.content), 1)
+            due = self._packs_unindexed >= PACKS_PER_INDEX
+        self._landed(sum(blob.length for blob in blobs))
+        if due:
+            self._write_index()
+
+    def _write_index(self) -> None:
+        with self._lock:
+            entries, self._unindexed, self._packs_unindexed = self._unindexed, [], 0
+        if not entries:
+            return
+        name = f"index/{self._random_bytes(16).hex()}"
+        content = write_index(self._seal, name, entries)
+        try:
+            self._store.write(name, content)
+        except StorageError:
+            with self._lock:
+                self._unindexed.extend(entries)
+            raise
+        with self._lock:
+            self._index.add(entries)
+            self._count(0, 0, len(content), 0)
+
+    def _count(self, blobs: int, bytes_new: int, bytes_stored: int, packs: int) -> None:
+        so_far = self._written
+        self._written = Written(
+            so_far.blobs + blobs,
+            so_far.bytes_new + bytes_new,
+            so_far.bytes_stored + bytes_stored,
+            so_far.packs + packs,
+        )

@@ -1,0 +1,147 @@
+"""The audit row of an action, filled in while it runs and written however it ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from recollect.errors import RecollectError
+from storage.audit_table import append_row
+from storage.errors import StorageError
+from storage.format.audit_row import AuditRow, Outcome
+from storage.repository import Repository
+from tasks.place import active_settings
+from tasks.step import running_flow_run_id
+from tasks.versions import software_versions
+
+logger = logging.getLogger("recollect")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How an action on one profile ended. `row` is what the audit table holds of it; `remarks` are for people."""
+
+    row: AuditRow
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def profile(self) -> str:
+        """The profile's name."""
+        return self.row.profile
+
+    @property
+    def outcome(self) -> Outcome:
+        """How it ended."""
+        return self.row.outcome
+
+    @property
+    def message(self) -> str:
+        """What to tell a person."""
+        return self.row.message or ""
+
+
+@dataclass(slots=True)
+class Audit:
+    """An action under way."""
+
+    action: str
+    profile: str
+    repository: Repository
+    profile_key: str = ""
+    outcome: Outcome = Outcome.COMPLETED
+    reason: str | None = None
+    message: str | None = None
+    error: str | None = None
+    columns: dict[str, Any] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _row: AuditRow | None = None
+    _clock: float = field(default_factory=time.monotonic)
+
+    def note(self, **columns: Any) -> None:
+        """Fill in columns of the row."""
+        self.columns.update(columns)
+
+    def unchanged(self, message: str) -> None:
+        """Say that there was nothing to do."""
+        self.outcome, self.reason, self.message = Outcome.UNCHANGED, "nothing-changed", message
+
+    def skipped(self, trouble: RecollectError) -> None:
+        """Say that it could not be done now, which is no failure."""
+        self.outcome, self.reason, self.message = Outcome.SKIPPED, trouble.code, str(trouble)
+        self.error = type(trouble).__name__
+
+    def completed(self, message: str) -> None:
+        """Say what was done."""
+        self.message = message
+
+    @contextmanager
+    def timed(self, step: str) -> Iterator[None]:
+        """Measure a step into its column `seconds_<step>`."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            column = f"seconds_{step}"
+            self.columns[column] = self.columns.get(column, 0.0) + time.monotonic() - began
+
+    def report(self) -> Report:
+        """How it ended; known once the context of `audited` was left."""
+        assert self._row is not None
+        return Report(self._row, tuple(self.remarks))
+
+    def failed(self, trouble: BaseException) -> None:
+        """Say that it went wrong."""
+        self.outcome, self.error = Outcome.FAILED, type(trouble).__name__
+        if isinstance(trouble, RecollectError):
+            self.reason, self.message = trouble.code, str(trouble)
+        else:
+            self.reason, self.message = "unexpected", f"{type(trouble).__name__} in Recollect itself"
+        if stored := self.columns.get("snapshot"):
+            self.message = f"The snapshot {stored} is stored, but what follows was not finished: {self.message}"
+
+    def close(self) -> None:
+        """Write the row."""
+        self._row = AuditRow(
+            action=self.action,
+            profile=self.profile,
+            profile_key=self.profile_key,
+            started_at=self.started_at,
+            started_local=self.started_at.astimezone().isoformat(timespec="seconds"),
+            finished_at=datetime.now(UTC),
+            flow_run=running_flow_run_id(),
+            host=active_settings().host,
+            repository_id=self.repository.id,
+            outcome=self.outcome,
+            reason=self.reason,
+            message=self.message,
+            error=self.error,
+            seconds_total=time.monotonic() - self._clock,
+            **self.columns | software_versions(),
+        )
+        try:
+            append_row(self.repository.store, self._row)
+        except StorageError as trouble:
+            # The outcome of the action stands, whatever becomes of its row.
+            self.remarks.append(f"The audit table has no row of this: {trouble}")
+            logger.warning("The audit table has no row of this %s of %s: %s", self.action, self.profile, trouble)
+
+
+@contextmanager
+def audited(action: str, profile: str, repository: Repository) -> Iterator[Audit]:
+    """Do an action and write its row. Known trouble ends up in the report; anything else in the row, and goes on."""
+    audit = Audit(action, profile, repository)
+    try:
+        yield audit
+    except RecollectError as trouble:
+        audit.failed(trouble)
+    except BaseException as fault:
+        audit.failed(fault)
+        audit.close()
+        raise
+    audit.close()

@@ -1,0 +1,124 @@
+"""One profile on its way into one repository: what the steps hand on beside their results.
+
+A plain class, not a dataclass, so that Prefect passes it along without looking inside; nothing of it is ever persisted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from profiles.discovery import Profile
+from storage.file_memory import FileMemory, RememberedFile
+from storage.format.manifest import Manifest
+from storage.repository import Repository, SnapshotRef
+from tasks.place import active_settings, key_of, staging_folder
+
+_LAST = "last run"
+_LOG = "archived deletion log"
+
+
+class Job:
+    """A backup under way."""
+
+    def __init__(self, profile: Profile, repository: Repository, staging: Path) -> None:
+        self.profile = profile
+        self.profile_key = key_of(profile)
+        self.repository = repository
+        self.settings = active_settings()
+        self.staging = staging
+        self._memory = FileMemory(self.settings.cache / "memory" / repository.id / f"{self.profile_key}.sqlite")
+        self._known: Mapping[bytes, RememberedFile] | None = None
+        self._snapshots: list[SnapshotRef] | None = None
+
+    @property
+    def staged_collection(self) -> Path:
+        """Where the private copy of the collection lies."""
+        return self.staging / "collection.anki2"
+
+    @property
+    def staged_deletion_log(self) -> Path:
+        """Where the private copy of deleted.txt lies, if there is one."""
+        return self.staging / "deleted.txt"
+
+    def snapshots(self) -> list[SnapshotRef]:
+        """The profile's snapshots in the repository as the run began, oldest first."""
+        if self._snapshots is None:
+            self._snapshots = self.repository.snapshots(self.profile_key)
+        return self._snapshots
+
+    def last_manifest(self) -> Manifest | None:
+        """The newest snapshot's manifest, None when there is no snapshot, or it can't be read."""
+        newest = next(self.repository.manifests(self.snapshots()[-1:]), None)
+        return newest if isinstance(newest, Manifest) else None
+
+    def known_files(self) -> Mapping[bytes, RememberedFile]:
+        """The media files as this machine remembers them."""
+        if self._known is None:
+            self._known = self._memory.files()
+        return self._known
+
+    def remember_files(self, files: Mapping[bytes, RememberedFile]) -> None:
+        """Remember media files, so that the next run reads only what changed."""
+        self._memory.keep(self.known_files(), files, {})
+        self._known = files
+
+    def last_run(self) -> Mapping[str, object]:
+        """What the last whole run noted down; empty when nothing is known."""
+        try:
+            note = json.loads(self._memory.note(_LAST) or "{}")
+        except ValueError:
+            return {}
+        return note if isinstance(note, dict) else {}
+
+    def remember_run(self, note: Mapping[str, object]) -> None:
+        """Note down a run that went through to its end."""
+        self._memory.keep(self.known_files(), self.known_files(), {_LAST: json.dumps(note)})
+
+    def archived_deletion_log(self) -> str | None:
+        """Which version of deleted.txt was archived last."""
+        return self._memory.note(_LOG)
+
+    def remember_deletion_log(self, version: str) -> None:
+        """Remember which version of deleted.txt is archived."""
+        self._memory.keep(self.known_files(), self.known_files(), {_LOG: version})
+
+
+@contextmanager
+def job(profile: Profile, repository: Repository) -> Iterator[Job]:
+    """A backup of `profile` with a private folder for its copies, which is gone afterwards."""
+    parent = staging_folder()
+    _sweep(parent)
+    staging = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
+    try:
+        yield Job(profile, repository, staging)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _sweep(parent: Path) -> None:
+    """Remove what killed runs left behind: copies of a collection must not lie around."""
+    for folder in parent.iterdir():
+        pid = folder.name.partition("-")[0]
+        if pid.isdigit() and not _is_running(int(pid)):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(folder)
+
+
+def _is_running(pid: int) -> bool:
+    if os.name == "nt":
+        # Windows has no harmless probe in the standard library; a young copy may be a run's of this moment.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

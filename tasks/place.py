@@ -1,0 +1,63 @@
+"""From settings to an opened repository, and to the profiles of this machine: the one way for commands and flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+
+from profiles.base_folder import find_base_folder
+from profiles.discovery import Found, Profile, discover
+from recollect.settings import Settings, load_settings, repository_address
+from storage.address import open_store
+from storage.format.manifest import ProfileKey, profile_key
+from storage.repository import Repository, open_or_create_repository, open_repository
+
+_active: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
+def active_settings() -> Settings:
+    """The settings in force: those the command line chose, else what environment and recollect.toml say."""
+    return _active.get() or load_settings()
+
+
+@contextmanager
+def using(settings: Settings) -> Iterator[None]:
+    """Let `settings` be in force within the context."""
+    token = _active.set(settings)
+    try:
+        yield
+    finally:
+        _active.reset(token)
+
+
+def open_named(name: str = "default", *, create: bool = False) -> Repository:
+    """Open the repository that goes by `name` in the settings; with `create`, make one of an empty place."""
+    settings = active_settings()
+    address = repository_address(settings, name)
+    store = open_store(address.url, address.options)
+    return (open_or_create_repository if create else open_repository)(store, settings.cache / "repositories")
+
+
+def found_profiles() -> Found:
+    """The profiles of this machine's base folder."""
+    return discover(find_base_folder(active_settings().base))
+
+
+def key_of(profile: Profile) -> ProfileKey:
+    """The key under which this machine stores the profile."""
+    return profile_key(profile.name, active_settings().host, source_of(profile))
+
+
+def source_of(profile: Profile) -> str:
+    """Where the profile lies, as a manifest says it."""
+    return str(profile.folder)
+
+
+def staging_folder() -> Path:
+    """Where private copies are made; only its owner may look inside."""
+    folder = active_settings().cache / "staging"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.chmod(0o700)
+    return folder

@@ -1,0 +1,120 @@
+"""The step *snapshot*: a consistent, proven, private copy of the collection, then the media folder listed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
+from profiles.backup_preferences import RetentionPreferences, backup_preferences
+from profiles.collection_copy import CopyEvidence, SourceStamp, copy_collection, stamp, surely_unchanged
+from profiles.errors import ProfileError, SourceBusy
+from profiles.media import MediaFolder, list_media, read_stable
+from profiles.proof import CollectionFacts, prove
+from recollect.progress import current_progress
+from tasks.job import Job
+from tasks.media import reliable
+from tasks.step import step
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A few `stat` calls told that nothing changed since the last snapshot."""
+
+    snapshot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Anki left no moment for a consistent copy."""
+
+    trouble: SourceBusy
+
+
+class Source:
+    """The profile as it was at one moment. Not a dataclass: Prefect would look through every media file's name."""
+
+    def __init__(
+        self,
+        *,
+        taken_at: datetime,
+        evidence: CopyEvidence,
+        facts: CollectionFacts,
+        preferences: RetentionPreferences,
+        media: MediaFolder,
+        media_listed_at_ns: int,
+        has_deletion_log: bool,
+    ) -> None:
+        self.taken_at = taken_at
+        self.evidence = evidence
+        self.facts = facts
+        self.preferences = preferences
+        self.media = media
+        self.media_listed_at_ns = media_listed_at_ns
+        self.has_deletion_log = has_deletion_log
+        self.remarks = [f"The media folder holds {name!r}, {why}: not backed up" for name, why in media.passed_over]
+
+
+@step("snapshot", retried=False)
+def snapshot(job: Job, *, force: bool = False) -> Source | Unchanged | Busy:
+    """Take a consistent copy of the collection and prove it, then list the media."""
+    if not force and (last := _last_if_nothing_changed(job)):
+        return Unchanged(last)
+    taken_at = datetime.now().astimezone()
+    try:
+        return _source(job, taken_at)
+    except SourceBusy as trouble:
+        return Busy(trouble)
+
+
+def _source(job: Job, taken_at: datetime) -> Source:
+    profile = job.profile
+    with current_progress().stage(f"{profile.name}: copying the collection", None) as stage:
+        evidence = copy_collection(profile.collection, job.staged_collection, progress=stage)
+    facts = prove(job.staged_collection)
+    preferences = backup_preferences(job.staged_collection)
+    # Media after the collection: a note refers only to files that are there already.
+    media_listed_at_ns = time.time_ns()
+    media = list_media(profile.media_folder)
+    deletion_log = read_stable(profile.deletion_log)
+    if deletion_log is not None:
+        job.staged_deletion_log.write_bytes(deletion_log)
+    return Source(
+        taken_at=taken_at,
+        evidence=evidence,
+        facts=facts,
+        preferences=preferences,
+        media=media,
+        media_listed_at_ns=media_listed_at_ns,
+        has_deletion_log=deletion_log is not None,
+    )
+
+
+def _last_if_nothing_changed(job: Job) -> str | None:
+    """The last snapshot's id, when `stat` shows every file of the profile just as that run saw it."""
+    newest = job.snapshots()[-1:]
+    last = job.last_run()
+    if not newest or last.get("snapshot") != newest[0].id:
+        return None
+    try:
+        now = stamp(job.profile.collection)
+        collection_same = surely_unchanged(SourceStamp.from_json(last["stamp"]), now, int(str(last["taken_at_ns"])))
+        media = list_media(job.profile.media_folder).files
+    except (ProfileError, ValueError, KeyError):
+        return None
+    known = job.known_files()
+    same = (
+        collection_same
+        and last.get("deletion_log") == deletion_log_state(job)
+        and len(media) == len(known) == len(reliable(media, known))
+    )
+    return newest[0].id if same else None
+
+
+def deletion_log_state(job: Job) -> list[int] | None:
+    """What `stat` tells about deleted.txt: it only ever grows, so its size and time tell enough."""
+    try:
+        found = job.profile.deletion_log.stat()
+    except OSError:
+        return None
+    return [found.st_size, found.st_mtime_ns, found.st_ino]

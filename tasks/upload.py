@@ -1,0 +1,114 @@
+"""The step *upload*: new pieces into packs, then the index, then the manifest, which makes the snapshot exist."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from recollect.progress import current_progress
+from storage.format.manifest import Fact, Manifest, SnapshotId, new_snapshot_id
+from storage.intake import store_file, store_folder
+from storage.writing import Written
+from tasks.checksum import Contents
+from tasks.job import Job
+from tasks.place import source_of
+from tasks.snapshot import Source
+from tasks.step import step
+from tasks.versions import software_versions
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What was stored."""
+
+    snapshot: SnapshotId
+    media_files: int
+    media_bytes: int
+    bytes_read: int
+    bytes_new: int
+    bytes_stored: int
+    remarks: tuple[str, ...]
+
+
+@step("upload", retried=True)
+def upload(job: Job, source: Source, contents: Contents) -> Stored:
+    """Store what is new, then the manifest."""
+    repository = job.repository
+    # A try before this one may have stored a part of it.
+    repository.forget_index()
+    with (
+        current_progress().stage(f"{job.profile.name}: storing what is new", contents.new_bytes) as stage,
+        repository.write(uploads=job.settings.uploads, landed=stage.advance) as session,
+    ):
+        for file in contents.files:
+            store_file(session, repository.index(), file)
+        media = store_folder(session, repository.seal, contents.media, contents.reader)
+        written = session.close()
+    bytes_read = source.evidence.size + media.bytes_read
+    manifest = Manifest(
+        id=new_snapshot_id(source.taken_at, os.urandom(4)),
+        profile=job.profile.name,
+        profile_key=job.profile_key,
+        host=job.settings.host,
+        source=source_of(job.profile),
+        taken_at=source.taken_at,
+        parent=job.snapshots()[-1].id if job.snapshots() else None,
+        files=tuple(file.stored for file in contents.files),
+        folders=(media.stored,),
+        facts=_facts(source, len(media.entries), media.stored.size, bytes_read, written),
+    )
+    ref, manifest_bytes = repository.commit(manifest)
+    job.remember_files(media.versions)
+    return Stored(
+        snapshot=ref.id,
+        media_files=len(media.entries),
+        media_bytes=media.stored.size,
+        bytes_read=bytes_read,
+        bytes_new=written.bytes_new,
+        bytes_stored=written.bytes_stored + manifest_bytes,
+        remarks=tuple(
+            f"The media file {name!r} kept changing while it was read; it is stored as it was read last"
+            for name in sorted(contents.reader.unsettled)
+        ),
+    )
+
+
+def _facts(source: Source, media_files: int, media_bytes: int, bytes_read: int, written: Written) -> dict[str, Fact]:
+    """What a person asks of a backup; `docs/format.md` §7 says what each key means."""
+    facts, evidence, preferences = source.facts, source.evidence, source.preferences
+    last_review = facts.last_review_ms
+    return {
+        "notes": facts.notes,
+        "cards": facts.cards,
+        "reviews": facts.reviews,
+        "media_files": media_files,
+        "media_bytes": media_bytes,
+        "last_review_at": _utc(last_review) if last_review is not None else None,
+        "schema_version": facts.schema_version,
+        "modified_ms": facts.modified_ms,
+        "schema_modified_ms": facts.schema_modified_ms,
+        "last_sync_ms": facts.last_sync_ms,
+        "copied": evidence.how,
+        "copy_attempts": evidence.attempts,
+        "wal_frames": evidence.frames,
+        "wal_salts": evidence.salts,
+        "wal_commit_pages": evidence.commit_pages,
+        "proven": True,
+        "limit_daily": preferences.daily,
+        "limit_weekly": preferences.weekly,
+        "limit_monthly": preferences.monthly,
+        "bytes_read": bytes_read,
+        "bytes_new": written.bytes_new,
+        "bytes_stored": written.bytes_stored,
+        "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
+        **software_versions(),
+    }
+
+
+def _utc(milliseconds: int) -> str | None:
+    """The moment in words; None for one that no calendar holds (a hostile or broken review log)."""
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return None
