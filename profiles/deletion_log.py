@@ -168,7 +168,7 @@ def _finished_rows(data: bytes, remarks: _Remarks) -> bytes:
     if _UNFINISHED_ROW_START.fullmatch(data, start):
         remarks.add(f"line {line}: a row is cut off before its fields: {_excerpt(data[start:])}")
         return data[:start]
-    remarks.add(f"line {line}: the last row has no line end and may be cut short")
+    remarks.add(f"line {line}: the last line has no line end and may be cut short")
     return data
 
 

@@ -1,25 +1,235 @@
-"""Opens the store that a URL names."""
+"""Opens the store that a URL names.
+
+Whatever fsspec can reach will do. The packages of a protocol are imported only when a URL asks for it: importing this
+module stays quick.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import os
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from storage.errors import NotARepository, StoreAddressInvalid
 from storage.fsspec_store import FsspecStore
 from storage.local_medium import LocalMedium
+from storage.medium import Medium
 from storage.store import Store
+from storage.trouble import RetryRule, in_words
 
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
+_PROTOCOL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
+"""Two letters or more, so that the drive of a Windows path is none."""
 
-def open_store(url: str, options: Mapping[str, Any] = NO_OPTIONS, *, must_exist: bool = False) -> Store:
-    if url.startswith("memory://"):
-        import fsspec
+_EXTRAS: Final = {
+    "sftp": "sftp",
+    "ssh": "sftp",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "abfs": "azure",
+    "abfss": "azure",
+    "az": "azure",
+}
+_OBJECT_STORES: Final = frozenset({"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci"})
+_LOCAL_TRIES: Final = 2
+"""A disk that was unplugged won't come back within seconds; a network mount that hiccups may."""
 
-        from storage.memory_medium import MemoryMedium
 
-        return FsspecStore(MemoryMedium(fsspec.filesystem("memory"), url.removeprefix("memory:/")), url)
-    root = Path(url.removeprefix("file://")).expanduser().absolute()
-    return FsspecStore(LocalMedium(root, must_exist=must_exist), str(root))
+def open_store(
+    url: str,
+    options: Mapping[str, Any] = NO_OPTIONS,
+    *,
+    must_exist: bool = False,
+    retries: RetryRule | None = None,
+) -> Store:
+    """Return the store at `url`: a path, or any URL that fsspec reaches (`file://`, `s3://`, `sftp://`, `memory://`, ...).
+
+    `options` are those of the protocol's filesystem (S3: endpoint_url, key, secret, ...; SFTP: those of `asyncssh.connect`).
+    Nothing is contacted unless `must_exist`, which raises NotARepository when there is nothing at that place; without it
+    the first write makes the folder. `retries` is for tests. Raises StoreAddressInvalid for a URL or options that can't be used.
+    """
+    if not url.strip() or any(ord(character) < 32 for character in url):
+        raise StoreAddressInvalid("The repository's URL is empty or has control characters in it", _EXAMPLES)
+    matched = _PROTOCOL.match(url)
+    protocol = matched[1].lower() if matched else "file"
+    safe = safe_url(url)
+    opener = _OPENERS.get(protocol, _open_any)
+    usual = RetryRule(tries=_LOCAL_TRIES) if opener is _open_local else RetryRule()
+    try:
+        with in_words("open", "", safe):
+            store = FsspecStore(opener(url, protocol, dict(options), must_exist), safe, retries=retries or usual)
+            if must_exist:
+                _check_exists(store)
+    except ImportError as error:
+        raise _package_missing(protocol, safe) from error
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        # What the libraries raise for options they don't know or can't read; their text may quote a password.
+        raise StoreAddressInvalid(
+            f"The URL {safe} or its options can't be used ({type(error).__name__} from {protocol}://)",
+            "Compare the URL and each option with the documentation of that protocol",
+        ) from error
+    return store
+
+
+def safe_url(url: str) -> str:
+    """Return `url` without what must not be printed: password, query and fragment. A path comes back absolute."""
+    matched = _PROTOCOL.match(url)
+    if matched is None or matched[1].lower() in {"file", "local"}:
+        return str(_local_root(url))
+    rest = url[matched.end() + 2 :].partition("?")[0].partition("#")[0]
+    place, slash, path = rest.partition("/")
+    user, at, host = place.rpartition("@")
+    return f"{matched[1].lower()}://{user.partition(':')[0]}{at}{host}{slash}{path}".rstrip("/")
+
+
+_EXAMPLES: Final = "Give a folder such as /backups/anki, or a URL such as s3://bucket/anki or sftp://user@host/backups"
+
+
+def _open_local(url: str, protocol: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: FBT001
+    if options:
+        raise StoreAddressInvalid(
+            f"A {protocol} repository takes no options, but got {', '.join(sorted(options))}", "Remove the options"
+        )
+    root = _local_root(url)
+    if root == Path(root.anchor):
+        raise StoreAddressInvalid(f"A repository can't be the whole disk {root}", "Name a folder in it")
+    return LocalMedium(root, must_exist=must_exist)
+
+
+def _open_memory(url: str, _: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: ARG001, FBT001
+    from storage.memory_medium import MemoryMedium
+
+    filesystem = _made("memory", options)
+    return MemoryMedium(filesystem, filesystem._strip_protocol(url))
+
+
+def _open_s3(url: str, _: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: ARG001, FBT001
+    parts = _split(url)
+    bucket = _host(parts)
+    if not bucket:
+        raise StoreAddressInvalid(f"The URL {safe_url(url)} names no bucket", _EXAMPLES)
+    if parts.username is not None:
+        options.setdefault("key", unquote(parts.username))
+        options.setdefault("secret", unquote(parts.password or ""))
+    options["config_kwargs"] = {**_S3_CLIENT, **options.get("config_kwargs", {})}
+    # A cached listing hides what other machines wrote since.
+    filesystem = _made("s3", {**options, "use_listings_cache": False})
+    filesystem.retries = 1  # the store's own rule is the only one: rules on top of each other multiply
+    root = f"{bucket}/{_inner_path(parts)}"
+    # With more than one request at a time, each read would begin with a question for the size.
+    return _object_medium(filesystem, root, reading={"max_concurrency": 1})
+
+
+_S3_CLIENT: Final[Mapping[str, Any]] = {
+    "connect_timeout": 10,
+    "read_timeout": 60,
+    "retries": {"max_attempts": 0},
+    "max_pool_connections": 32,
+    # Some servers send the checksum of the whole object with a part of it. What is read is checked against its id anyway.
+    "response_checksum_validation": "when_required",
+}
+
+
+def _open_sftp(url: str, _: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: FBT001
+    parts = _split(url)
+    host = _host(parts)
+    path = unquote(parts.path)
+    if not host or not path.strip("/"):
+        raise StoreAddressInvalid(f"The URL {safe_url(url)} names no server or no folder on it", _EXAMPLES)
+    found = {"host": host, "port": parts.port, "username": parts.username, "password": parts.password}
+    for option, value in found.items():
+        if value is not None:
+            options.setdefault(option, unquote(value) if isinstance(value, str) else value)
+    from storage.sftp_medium import SftpMedium
+
+    root = path.removeprefix("/~/") if path.startswith("/~/") else path  # as in scp and git: below the home folder
+    return SftpMedium(root, options, must_exist=must_exist)
+
+
+def _open_any(url: str, protocol: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: ARG001, FBT001
+    from fsspec.registry import get_filesystem_class, known_implementations, registry
+
+    if protocol not in known_implementations and protocol not in registry:
+        raise StoreAddressInvalid(f"No kind of store is called {protocol}://", _EXAMPLES)
+    kind = get_filesystem_class(protocol)
+    filesystem = _made(protocol, {**kind._get_kwargs_from_urls(url), "use_listings_cache": False, **options})
+    root = kind._strip_protocol(url)
+    if protocol in _OBJECT_STORES:
+        return _object_medium(filesystem, root)
+    from storage.tree_medium import TreeMedium
+
+    return TreeMedium(filesystem, root)
+
+
+def _object_medium(filesystem: Any, root: str, reading: Mapping[str, Any] = NO_OPTIONS) -> Medium:
+    from storage.object_medium import ObjectMedium
+
+    return ObjectMedium(filesystem, root, reading=reading)
+
+
+_OPENERS: Final[Mapping[str, Callable[[str, str, dict[str, Any], bool], Medium]]] = {
+    "file": _open_local,
+    "local": _open_local,
+    "memory": _open_memory,
+    "s3": _open_s3,
+    "s3a": _open_s3,
+    "sftp": _open_sftp,
+    "ssh": _open_sftp,
+}
+
+
+def _made(protocol: str, options: Mapping[str, Any]) -> Any:
+    fsspec = importlib.import_module("fsspec")
+    # fsspec keeps and shares filesystems by their arguments, also one whose connection broke.
+    return fsspec.filesystem(protocol, **{**options, "skip_instance_cache": True})
+
+
+def _check_exists(store: FsspecStore) -> None:
+    if not store.exists():
+        raise NotARepository(
+            f"There is nothing at {store.url}",
+            "Check the address, and that the disk is plugged in or the server is the right one",
+        )
+
+
+def _local_root(url: str) -> Path:
+    matched = _PROTOCOL.match(url)
+    path = url if matched is None else unquote(url[matched.end() + 2 :])
+    if os.name == "nt" and re.match(r"/[A-Za-z]:", path):
+        path = path[1:]  # file:///C:/backups
+    try:
+        # Not resolved: a link to a disk may point to nowhere while that disk is away.
+        return Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 -- `absolute` keeps `..`
+    except RuntimeError:
+        raise StoreAddressInvalid(f"The home folder in {path} is not known", "Write the whole path") from None
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 -- it is read when asked for, and raises then
+    except ValueError as error:
+        raise StoreAddressInvalid(f"The URL {safe_url(url)} is malformed", _EXAMPLES) from error
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    """Return the host or bucket in the spelling of the URL: `hostname` is lower case, and a bucket's name may not be."""
+    place = parts.netloc.rpartition("@")[2]
+    return parts.hostname or "" if place.startswith("[") else place.partition(":")[0]
+
+
+def _inner_path(parts: SplitResult) -> str:
+    return unquote(parts.path).strip("/")
+
+
+def _package_missing(protocol: str, safe: str) -> StoreAddressInvalid:
+    extra = _EXTRAS.get(protocol)
+    advice = f"Run `pip install 'recollect[{extra}]'`" if extra else f"Install the fsspec package for {protocol}://"
+    return StoreAddressInvalid(f"The package for {protocol}:// is not installed, so {safe} can't be opened", advice)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from storage.errors import Damaged, ObjectExists
+from storage.errors import Damaged
 from storage.medium import Medium
-from storage.store import TEMPORARY_NAME, Store, StoredObject, checked_name
+from storage.store import Store, StoredObject, checked_name
 from storage.trouble import RetryRule, in_words
 
 _Result = TypeVar("_Result")
@@ -95,6 +95,10 @@ class FsspecStore:
                 return None
 
         return self._tried("look at", name, attempt)
+
+    def exists(self) -> bool:
+        """Tell whether there is anything at the store's address: a folder, or an object below the prefix."""
+        return self._tried("open", "", lambda _: self._medium.exists())
 
     def sweep(self, older_than: timedelta) -> int:
         """See `sweep_leftovers`."""

@@ -104,6 +104,9 @@ class LocalMedium:
             raise _missing(path)
         return status.st_size
 
+    def exists(self) -> bool:
+        return self._root.is_dir()
+
     def sweep(self, older_than: timedelta) -> int:
         if not self._root_is_there():
             return 0

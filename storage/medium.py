@@ -45,6 +45,10 @@ class Medium(Protocol):
         """Return the size in bytes. Raises FileNotFoundError, also for a folder."""
         ...
 
+    def exists(self) -> bool:
+        """Tell whether the root is there: as a folder, or as the prefix of an object where there are no folders."""
+        ...
+
     def sweep(self, older_than: timedelta) -> int:
         """Remove what killed writers left, if it is older than that by the store's clock; return how many there were."""
         ...

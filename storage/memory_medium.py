@@ -56,6 +56,9 @@ class MemoryMedium:
             raise FileNotFoundError(self._path(name))
         return int(held.size)
 
+    def exists(self) -> bool:
+        return next(self.objects(""), None) is not None
+
     def sweep(self, older_than: timedelta) -> int:  # noqa: ARG002 -- a killed process leaves no memory behind
         return 0
 

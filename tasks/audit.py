@@ -102,7 +102,8 @@ class Audit:
             self.reason, self.message = trouble.code, str(trouble)
         else:
             self.reason, self.message = "unexpected", f"{type(trouble).__name__} in Recollect itself"
-        if stored := self.columns.get("snapshot"):
+        stored = self.columns.get("snapshot")
+        if stored and self.action == "backup":
             self.message = f"The snapshot {stored} is stored, but what follows was not finished: {self.message}"
 
     def close(self) -> None:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from recollect.progress import current_progress
 from storage.format.manifest import Fact, Manifest, SnapshotId, new_snapshot_id
 from storage.intake import store_file, store_folder
-from storage.writing import Written
 from tasks.checksum import Contents
 from tasks.job import Job
 from tasks.place import source_of
@@ -32,8 +31,8 @@ class Stored:
 
 
 @step("upload", retried=True)
-def upload(job: Job, source: Source, contents: Contents) -> Stored:
-    """Store what is new, then the manifest."""
+def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored:
+    """Store what is new, then the manifest; `purpose` is why the snapshot was taken."""
     repository = job.repository
     # A try before this one may have stored a part of it.
     repository.forget_index()
@@ -56,7 +55,17 @@ def upload(job: Job, source: Source, contents: Contents) -> Stored:
         parent=job.snapshots()[-1].id if job.snapshots() else None,
         files=tuple(file.stored for file in contents.files),
         folders=(media.stored,),
-        facts=_facts(source, len(media.entries), media.stored.size, bytes_read, written),
+        facts={
+            "purpose": purpose,
+            "media_files": len(media.entries),
+            "media_bytes": media.stored.size,
+            "bytes_read": bytes_read,
+            "bytes_new": written.bytes_new,
+            "bytes_stored": written.bytes_stored,
+            "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
+            **_facts(source),
+            **software_versions(),
+        },
     )
     ref, manifest_bytes = repository.commit(manifest)
     job.remember_files(media.versions)
@@ -74,16 +83,14 @@ def upload(job: Job, source: Source, contents: Contents) -> Stored:
     )
 
 
-def _facts(source: Source, media_files: int, media_bytes: int, bytes_read: int, written: Written) -> dict[str, Fact]:
-    """What a person asks of a backup; `docs/format.md` §7 says what each key means."""
+def _facts(source: Source) -> dict[str, Fact]:
+    """What a person asks of the collection in a backup; `docs/format.md` §7 says what each key means."""
     facts, evidence, preferences = source.facts, source.evidence, source.preferences
     last_review = facts.last_review_ms
     return {
         "notes": facts.notes,
         "cards": facts.cards,
         "reviews": facts.reviews,
-        "media_files": media_files,
-        "media_bytes": media_bytes,
         "last_review_at": _utc(last_review) if last_review is not None else None,
         "schema_version": facts.schema_version,
         "modified_ms": facts.modified_ms,
@@ -98,11 +105,6 @@ def _facts(source: Source, media_files: int, media_bytes: int, bytes_read: int, 
         "limit_daily": preferences.daily,
         "limit_weekly": preferences.weekly,
         "limit_monthly": preferences.monthly,
-        "bytes_read": bytes_read,
-        "bytes_new": written.bytes_new,
-        "bytes_stored": written.bytes_stored,
-        "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
-        **software_versions(),
     }
 
 

@@ -143,7 +143,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"daily = ", "line 1"),
+        (b"daily = ", "at end of document"),
         (b"daily = 3\nweekly 4\n", "line 2"),
         (b"host = '\xff'", "not UTF-8"),
         (b"daily = " + b"9" * 5000, "not valid TOML"),
@@ -229,6 +229,7 @@ def test_a_wrong_value_is_explained_with_what_is_allowed(key: str, value: object
     assert "the command line" in error.problem
     assert allowed in error.advice
     assert SECRET not in "".join(traceback.format_exception(error))
+    assert error.__context__ is None, "a context would hold the value"
 
 
 def test_a_wrong_value_is_traced_to_where_it_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,7 +406,7 @@ def test_an_address_can_be_hashed_and_sent_to_another_process() -> None:
 
 def test_settings_can_not_be_changed() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load_settings().daily = 3  # type: ignore[misc]
+        load_settings().daily = 3
 
 
 def test_the_command_line_needs_no_quotes_of_its_own(tmp_path: Path) -> None:

@@ -7,34 +7,40 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from profiles.discovery import choose
+from profiles.discovery import Profile, choose
 from storage.format.audit_row import Outcome
 from storage.format.listing import Tree
-from storage.format.manifest import SnapshotId
+from storage.format.manifest import Fact, Manifest, SnapshotId
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited
 from tasks.checksum import Contents, checksum
 from tasks.deletion_log_archive import deletion_log_archive
 from tasks.job import Job, job
 from tasks.media import DELETION_LOG
-from tasks.place import active_settings, found_profiles, open_named
+from tasks.place import active_settings, found_profiles, key_of, open_named
 from tasks.retention_prune import retention_prune
 from tasks.snapshot import Busy, Source, Unchanged, deletion_log_state, snapshot
 from tasks.upload import upload
 
+ROUTINE = "routine"
+SAFETY = "safety"
+"""The purpose of a snapshot taken before something dangerous. Nothing is let go on its account."""
 
-def back_up(profile_name: str, repository_name: str = "default", *, force: bool = False) -> Report:
+
+def back_up(
+    profile_name: str, repository_name: str = "default", *, force: bool = False, purpose: str = ROUTINE
+) -> Report:
     """Back up one profile; `force` makes a snapshot even when nothing changed."""
     repository = open_named(repository_name, create=True)
     with audited("backup", profile_name, repository) as audit:
         (profile,) = choose(found_profiles(), [profile_name])
         with job(profile, repository) as work:
             audit.profile_key = work.profile_key
-            _protect(work, audit, force=force)
+            _protect(work, audit, force=force, purpose=purpose)
     return audit.report()
 
 
-def _protect(work: Job, audit: Audit, *, force: bool) -> None:
+def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
     log_state = deletion_log_state(work)
     with audit.timed("snapshot"):
         source = snapshot(work, force=force)
@@ -42,7 +48,7 @@ def _protect(work: Job, audit: Audit, *, force: bool) -> None:
         audit.skipped(source.trouble)
         return
     if isinstance(source, Unchanged):
-        audit.note(snapshot=source.snapshot)
+        audit.note(snapshot=source.snapshot, **_counts(work.last_manifest()))
         audit.unchanged(f"Nothing has changed since the snapshot {source.snapshot}")
         return
     _tell_source(audit, source)
@@ -54,13 +60,16 @@ def _protect(work: Job, audit: Audit, *, force: bool) -> None:
         audit.note(snapshot=stored, media_files=len(contents.media.entries), media_bytes=contents.media.stored.size)
         audit.unchanged(f"The content is the same as in the snapshot {stored}")
     else:
-        stored = _store(work, audit, source, contents)
-    with audit.timed("retention_prune"):
-        pruned = retention_prune(work, source)
+        stored = _store(work, audit, source, contents, purpose)
+    if purpose == ROUTINE:
+        with audit.timed("retention_prune"):
+            pruned = retention_prune(work, source)
+        audit.note(snapshots_pruned=len(pruned.plan.goes))
+        audit.remarks += pruned.remarks
     with audit.timed("deletion_log_archive"):
         archived = deletion_log_archive(work, stored, _deletion_log_version(contents))
-    audit.note(snapshots_pruned=len(pruned.plan.goes), deletions_archived=archived.notes)
-    audit.remarks += [*pruned.remarks, *archived.remarks]
+    audit.note(deletions_archived=archived.notes)
+    audit.remarks += archived.remarks
     work.remember_run(
         {
             "snapshot": stored,
@@ -71,9 +80,9 @@ def _protect(work: Job, audit: Audit, *, force: bool) -> None:
     )
 
 
-def _store(work: Job, audit: Audit, source: Source, contents: Contents) -> SnapshotId:
+def _store(work: Job, audit: Audit, source: Source, contents: Contents, purpose: str) -> SnapshotId:
     with audit.timed("upload"):
-        stored = upload(work, source, contents)
+        stored = upload(work, source, contents, purpose)
     audit.note(
         snapshot=stored.snapshot,
         media_files=stored.media_files,
@@ -91,6 +100,12 @@ def _tell_source(audit: Audit, source: Source) -> None:
     facts = source.facts
     audit.note(notes=facts.notes, cards=facts.cards, reviews=facts.reviews, bytes_read=source.evidence.size)
     audit.remarks += source.remarks
+
+
+def _counts(manifest: Manifest | None) -> dict[str, Fact]:
+    """What an unchanged profile holds, as its last snapshot counted it."""
+    names = ("notes", "cards", "reviews", "media_files", "media_bytes")
+    return {name: manifest.facts.get(name) for name in names} if manifest else {}
 
 
 def _deletion_log_version(contents: Contents) -> str | None:
@@ -125,14 +140,26 @@ def back_up_several(
     `back_up_one` backs up one profile and reports.
     """
     found = found_profiles()
-    chosen = [profile.name for profile in choose(found, names)]
     # An unreachable or unusable repository is one trouble, not one for each profile.
-    _prepare(open_named(repository_name, create=True))
+    lanes = plan_lanes(choose(found, names), open_named(repository_name, create=True))
     with ThreadPoolExecutor(at_once or active_settings().at_once, thread_name_prefix="profile") as pool:
         # Each thread needs the settings, the listener and the flow run that this one has.
-        reports = [pool.submit(copy_context().run, back_up_one, name) for name in chosen]
-        return BackupOfAll(tuple(report.result() for report in reports), found.remarks)
+        running = [pool.submit(copy_context().run, _back_up_in_turn, lane, back_up_one) for lane in lanes]
+        reports = [report for lane in running for report in lane.result()]
+    return BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
 
 
-def _prepare(repository: Repository) -> None:
-    repository.snapshots()
+def plan_lanes(profiles: Sequence[Profile], repository: Repository) -> list[list[str]]:
+    """Which profiles go one after the other, and which lanes go side by side.
+
+    Profiles without a snapshot share a lane: often they share much of their media too, and of two that are stored at
+    the same moment neither would find the other's pictures. Later runs bring little that is new, and go side by side.
+    """
+    known = {ref.profile_key for ref in repository.snapshots()}
+    newcomers = [profile.name for profile in profiles if key_of(profile) not in known]
+    others = [[profile.name] for profile in profiles if key_of(profile) in known]
+    return [*others, newcomers] if newcomers else others
+
+
+def _back_up_in_turn(names: Sequence[str], back_up_one: Callable[[str], Report]) -> list[Report]:
+    return [back_up_one(name) for name in names]

@@ -201,7 +201,7 @@ def decode_row(content: bytes, name: str) -> AuditRow:
         row = AuditRow(**_read_values(content))
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, OverflowError) as trouble:
         raise _damaged(name) from trouble
-    if False:
+    if object_name(row) != name:
         raise _damaged(name)
     return row
 

@@ -163,10 +163,10 @@ def test_an_unknown_user_after_the_tilde_is_explained() -> None:
 def test_a_folder_that_may_not_be_read_is_not_called_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_stat = os.stat
 
-    def refuse(path: object, **options: bool) -> os.stat_result:
+    def refuse(path: Path, **options: bool) -> os.stat_result:
         if str(path).startswith(str(tmp_path)):
             raise PermissionError(13, "Permission denied", str(path))
-        return real_stat(path, **options)  # type: ignore[call-overload,no-any-return]
+        return real_stat(path, **options)
 
     monkeypatch.setattr(os, "stat", refuse)
 
@@ -180,10 +180,10 @@ def test_a_default_place_that_may_not_be_read_is_passed_over_and_named(
     real_stat = os.stat
     closed = home / ".local/share/Anki2"
 
-    def refuse(path: object, **options: bool) -> os.stat_result:
+    def refuse(path: Path, **options: bool) -> os.stat_result:
         if str(path) == str(closed):
             raise PermissionError(13, "Permission denied", str(path))
-        return real_stat(path, **options)  # type: ignore[call-overload,no-any-return]
+        return real_stat(path, **options)
 
     monkeypatch.setattr(os, "stat", refuse)
 

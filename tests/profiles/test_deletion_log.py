@@ -234,7 +234,7 @@ def test_a_row_cut_off_before_its_fields_does_not_alter_the_row_above(tail: byte
 def test_a_last_row_without_a_line_end_is_kept_and_reported() -> None:
     log = parse(row(FIRST, BASIC.id, ("a", "b")), row(FIRST + 1, BASIC.id, ("c", "d"))[:-1])
     assert fields_of(log) == [("a", "b"), ("c", "d")]
-    assert log.unreadable == ("line 5: the last row has no line end and may be cut short",)
+    assert log.unreadable == ("line 5: the last line has no line end and may be cut short",)
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"\xef\xbb\xbf", b"\xff\xfe", b"\xff\xfe\x00", *HEADERS.values()])

@@ -237,10 +237,10 @@ def test_a_profile_whose_folder_is_a_link_is_found(tmp_path: Path) -> None:
 def refuse_to_look_into(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real_stat = os.stat
 
-    def refuse(path: object, **options: bool) -> os.stat_result:
+    def refuse(path: Path, **options: bool) -> os.stat_result:
         if str(path).startswith(f"{folder}{os.sep}"):
             raise PermissionError(13, "Permission denied", str(path))
-        return real_stat(path, **options)  # type: ignore[call-overload,no-any-return]
+        return real_stat(path, **options)
 
     monkeypatch.setattr(os, "stat", refuse)
 

@@ -16,6 +16,7 @@ from typing import IO
 import pytest
 from anki.collection import Collection
 from anki.errors import DBError
+
 from profiles import install
 from profiles.collection_copy import copy_collection
 from profiles.errors import AnkiIsOpen, CollectionDamaged, SourceBusy, TargetUnusable
@@ -128,7 +129,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Crashed:
     present = notes_in(seen / "collection.anki2")
     assert crashed.wal.stat().st_size > 0
     assert sum(note.startswith("only in the wal") for note in present) == 10
-    assert not EARLIER <= present
+    assert EARLIER - present
     return Crashed(folder, present)
 
 
@@ -490,10 +491,10 @@ def _states_after_kills(made: Crashed, copies: Path, by_chance: int, stride: int
 def test_killed_at_any_line_or_moment_the_profile_opens_as_exactly_the_old_or_the_new_state(
     made: Crashed, tmp_path: Path
 ) -> None:
-    states = _states_after_kills(made, tmp_path / "killed", by_chance=25, stride=11)
+    states = _states_after_kills(made, tmp_path / "killed", by_chance=20, stride=17)
     assert set(states) == {made.present, EARLIER}
     assert states[0] == made.present
-    assert len(states) > 50
+    assert len(states) > 40
 
 
 @POSIX_ONLY
@@ -525,8 +526,10 @@ def test_each_change_is_on_the_disk_before_the_next_one_relies_on_it(
 ) -> None:
     """A power cut may keep any of the changes since the last sync of the folder and lose the others."""
     events: list[str] = []
-    monkeypatch.setattr(install, "sync_folder", lambda folder: events.append("sync folder"))
-    monkeypatch.setattr(install, "sync_file", lambda path: events.append(f"sync {path.name.split('-')[1].split('.')[0]}"))
+    monkeypatch.setattr(install, "sync_folder", lambda _folder: events.append("sync folder"))
+    monkeypatch.setattr(
+        install, "sync_file", lambda path: events.append(f"sync {path.name.split('-')[1].split('.')[0]}")
+    )
 
     def record(step: str) -> None:
         if step.startswith(("swap", "remove")):
@@ -638,7 +641,7 @@ def test_an_owner_that_can_not_be_given_is_never_swapped_for_wider_access(
 ) -> None:
     real = crashed.collection.stat()
     foreign = _Foreign(real, real.st_uid + (0 if same_user else 1), real.st_gid + 1)
-    monkeypatch.setattr(install, "_checked_old", lambda collection: foreign)
+    monkeypatch.setattr(install, "_checked_old", lambda _collection: foreign)
 
     def refuse(path: Path, uid: int, gid: int) -> None:
         raise PermissionError

@@ -11,6 +11,7 @@ from typing import IO
 
 import pytest
 from anki.collection import Collection
+
 from profiles.errors import SourceUnreadable
 from profiles.lock_probe import Holder, holder_of
 

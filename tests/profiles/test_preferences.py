@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -31,7 +32,8 @@ class Explodes:
         return Path.touch, (self.mark,)
 
 
-def make_prefs(prefs: Path, rows: dict[object, bytes]) -> Path:
+def make_prefs(prefs: Path, rows: Mapping[str, bytes] | Mapping[object, bytes]) -> Path:
+    prefs.parent.mkdir(exist_ok=True)
     with closing(sqlite3.connect(prefs)) as db, db:
         db.execute(SCHEMA)
         db.executemany("insert into profiles values (?, ?)", rows.items())
@@ -46,7 +48,7 @@ def prefs(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preferences.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
 def test_the_names_are_those_in_ankis_list_without_the_global_row(prefs: Path) -> None:
@@ -87,38 +89,43 @@ def test_a_lock_held_by_anki_is_no_obstacle(prefs: Path) -> None:
         assert sorted(profile_names(prefs)) == ["Ada", "Ben"]
 
 
-def half_written(prefs: Path) -> sqlite3.Connection:
-    """A transaction so large that SQLite has begun to write it into the main file, with the journal hot beside it."""
-    anki = sqlite3.connect(prefs, isolation_level=None)
-    anki.execute("pragma cache_size = 1")
-    anki.execute("begin exclusive")
-    anki.execute("update profiles set name = 'Renamed ' || name where name != '_global'")
-    for number in range(40):
-        anki.execute("insert into profiles values (?, zeroblob(9000))", (f"New {number}",))
-    return anki
+MANY = tuple(sorted(f"Pupil {number:03} of the school by the sea" for number in range(300)))
 
 
-def test_a_half_written_transaction_is_rolled_back_in_the_copy(prefs: Path) -> None:
-    before = prefs.read_bytes()
-    with closing(half_written(prefs)) as anki:
-        assert prefs.read_bytes() != before
-        assert prefs.with_name("prefs21.db-journal").stat().st_size > 512
+@pytest.fixture
+def half_written(tmp_path: Path) -> Iterator[Path]:
+    """A list in the midst of a transaction that SQLite has begun to write into the main file, its journal hot."""
+    prefs = make_prefs(tmp_path / "school" / "prefs21.db", dict.fromkeys(MANY, b"x" * 500))
+    with closing(sqlite3.connect(prefs, isolation_level=None)) as anki:
+        anki.execute("pragma cache_size = 1")
+        anki.execute("begin exclusive")
+        anki.execute("update profiles set name = 'Renamed ' || name")
+        assert prefs.with_name("prefs21.db-journal").stat().st_size > 4096
+        yield prefs
+        anki.execute("rollback")
 
-        assert sorted(profile_names(prefs)) == ["Ada", "Ben"]
 
-        anki.execute("commit")
-    assert "Renamed Ada" in profile_names(prefs)
+def copied(prefs: Path, folder: Path, *suffixes: str) -> Path:
+    folder.mkdir()
+    for suffix in suffixes:
+        shutil.copyfile(f"{prefs}{suffix}", folder / f"{prefs.name}{suffix}")
+    return folder / prefs.name
 
 
-def test_a_journal_left_by_a_crash_is_rolled_back_in_the_copy(prefs: Path, tmp_path: Path) -> None:
-    crashed = tmp_path / "crashed" / "prefs21.db"
-    crashed.parent.mkdir()
-    with closing(half_written(prefs)):
-        for suffix in ("", "-journal"):
-            crashed.with_name(crashed.name + suffix).write_bytes(prefs.with_name(prefs.name + suffix).read_bytes())
+def test_a_half_written_transaction_is_rolled_back_in_the_copy(half_written: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnreadable):
+        profile_names(copied(half_written, tmp_path / "without its journal", ""))
 
-    assert sorted(profile_names(crashed)) == ["Ada", "Ben"]
-    assert crashed.with_name("prefs21.db-journal").stat().st_size > 512, "the live journal is Anki's to use"
+    assert tuple(sorted(profile_names(half_written))) == MANY
+
+
+def test_a_journal_left_by_a_crash_is_rolled_back_in_the_copy_only(half_written: Path, tmp_path: Path) -> None:
+    crashed = copied(half_written, tmp_path / "crashed", "", "-journal")
+    before = {file: file.read_bytes() for file in crashed.parent.iterdir()}
+
+    assert tuple(sorted(profile_names(crashed))) == MANY
+
+    assert {file: file.read_bytes() for file in crashed.parent.iterdir()} == before
 
 
 def test_what_another_tool_left_in_a_wal_counts(prefs: Path) -> None:
@@ -172,6 +179,15 @@ def test_a_damaged_list_is_reported(prefs: Path) -> None:
     assert "Start Anki once" in caught.value.advice
 
 
+def test_a_list_that_disagrees_with_its_own_index_is_reported_as_anki_would(prefs: Path) -> None:
+    content = prefs.read_bytes()
+    table = content.index(b"Ada", 4096)
+    prefs.write_bytes(content[:table] + b"Eve" + content[table + 3 :])
+
+    with pytest.raises(SourceUnreadable, match="structure is broken"):
+        profile_names(prefs)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"not a database, but long enough to have a header" * 20, b"SQLite format 3\0"]
 )
@@ -207,14 +223,16 @@ def test_a_list_of_absurd_size_is_not_loaded(prefs: Path, monkeypatch: pytest.Mo
         profile_names(prefs)
 
 
-@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error")])
-def test_a_list_that_may_not_be_read_is_reported(prefs: Path, monkeypatch: pytest.MonkeyPatch, error: OSError) -> None:
+@pytest.mark.parametrize(("number", "said"), [(13, "permission denied"), (5, "input/output error")])
+def test_a_list_that_may_not_be_read_is_reported(
+    prefs: Path, monkeypatch: pytest.MonkeyPatch, number: int, said: str
+) -> None:
     def refuse(*_arguments: object, **_options: object) -> None:
-        raise error
+        raise OSError(number, said.capitalize())
 
     monkeypatch.setattr(Path, "open", refuse)
 
-    with pytest.raises(SourceUnreadable, match=error.strerror.lower()):
+    with pytest.raises(SourceUnreadable, match=said):
         profile_names(prefs)
 
 

@@ -48,7 +48,11 @@ def free_port() -> int:
 
 @contextmanager
 def serving(
-    command: Callable[[int], list[str]], log: Path, *, port: int | None = None, environment: Mapping[str, str] | None = None
+    command: Callable[[int], list[str]],
+    log: Path,
+    *,
+    port: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[ServerProcess]:
     """Run `command(port)` until the block ends; its output goes to `log`, which is shown when it doesn't come up."""
     chosen = port or free_port()

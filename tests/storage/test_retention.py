@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -322,14 +322,36 @@ def test_the_order_of_the_listing_changes_nothing(
     assert plan_retention(shuffled, limits, NOW) == plan_retention(candidates, limits, NOW)
 
 
-@given(candidate_sets(), limit_sets, st.sampled_from(["daily", "weekly", "monthly"]))
-def test_a_larger_limit_never_keeps_less(candidates: list[Candidate], limits: RetentionLimits, grown: str) -> None:
-    counts = {"daily": limits.daily, "weekly": limits.weekly, "monthly": limits.monthly}
-    larger = RetentionLimits(**{**counts, grown: counts[grown] + 1})
+def test_a_week_across_two_months_lets_a_larger_daily_limit_keep_less_as_in_anki() -> None:
+    # The week of 31 January 2022 begins in January. As a weekly snapshot's week it is taken, as an older month it is not.
+    candidates = [days_ago(9, good=False), days_ago(17, good=False), days_ago(22, good=False)]
+    kept_for = reasons_of(*candidates, limits=RetentionLimits(0, 2, 1))
+    assert kept_for == {"9 days": "weekly", "17 days": "weekly", "22 days": "monthly"}
+    kept_for = reasons_of(*candidates, limits=RetentionLimits(1, 2, 1))
+    assert kept_for == {"9 days": "daily", "17 days": "weekly", "22 days": "over-limits"}
+
+
+# Days nest in weeks and in months, but weeks do not nest in months: without one of the two, more is never less.
+nested_limit_sets = limit_sets.map(lambda limits: replace(limits, monthly=0)) | limit_sets.map(
+    lambda limits: replace(limits, weekly=0)
+)
+
+
+@given(candidate_sets(), nested_limit_sets)
+def test_a_larger_daily_limit_never_keeps_less_where_buckets_nest(
+    candidates: list[Candidate], limits: RetentionLimits
+) -> None:
+    larger = replace(limits, daily=limits.daily + 1)
     assert kept(plan_retention(candidates, limits, NOW)) <= kept(plan_retention(candidates, larger, NOW))
 
 
-@given(candidate_sets(one_zone=True), limit_sets, st.integers(0, 400))
+@given(candidate_sets(), limit_sets)
+def test_a_larger_monthly_limit_never_keeps_less(candidates: list[Candidate], limits: RetentionLimits) -> None:
+    larger = replace(limits, monthly=limits.monthly + 1)
+    assert kept(plan_retention(candidates, limits, NOW)) <= kept(plan_retention(candidates, larger, NOW))
+
+
+@given(candidate_sets(one_zone=True), nested_limit_sets, st.integers(0, 400))
 def test_time_alone_never_calls_for_a_snapshot_that_an_earlier_plan_let_go(
     candidates: list[Candidate], limits: RetentionLimits, days: int
 ) -> None:

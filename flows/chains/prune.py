@@ -1,0 +1,69 @@
+"""Pruning: the retention limits over every profile of a repository."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from profiles.backup_preferences import RetentionPreferences
+from storage.format.manifest import Manifest
+from storage.repository import Repository
+from storage.retention import RetentionPlan
+from tasks.audit import Report, audited
+from tasks.catalog import StoredProfile, choose_profile, read_catalog
+from tasks.place import active_settings, open_named
+from tasks.retention_prune import carry_out, chosen_limits, profile_plan
+
+
+@dataclass(frozen=True, slots=True)
+class ProfilePlan:
+    """What pruning means for one profile."""
+
+    profile: StoredProfile
+    plan: RetentionPlan
+    remarks: tuple[str, ...]
+
+
+def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[ProfilePlan]:
+    """The plans for the profiles named, or for all. The limits are those set, else what each profile's owner chose."""
+    catalog = read_catalog(repository)
+    chosen = [choose_profile(catalog, name) for name in names] or list(catalog.profiles)
+    plans = []
+    for profile in chosen:
+        limits = chosen_limits(active_settings(), _own_limits(repository, profile))
+        plan, remarks = profile_plan(repository, profile.key, limits)
+        plans.append(ProfilePlan(profile, plan, remarks))
+    return plans
+
+
+def prune(repository_name: str = "default", names: Sequence[str] = ()) -> list[Report]:
+    """Forget what the retention limits no longer hold, profile by profile."""
+    repository = open_named(repository_name)
+    reports = []
+    for planned in plan_prune(repository, names):
+        with audited("prune", planned.profile.name, repository) as audit:
+            audit.profile_key = planned.profile.key
+            with audit.timed("retention_prune"):
+                carry_out(repository, planned.profile.key, planned.plan)
+            gone = len(planned.plan.goes)
+            audit.note(snapshots_pruned=gone)
+            audit.remarks += planned.remarks
+            audit.completed(f"{gone} of {gone + len(planned.plan.keeps)} snapshots were let go")
+        reports.append(audit.report())
+    return reports
+
+
+def _own_limits(repository: Repository, profile: StoredProfile) -> RetentionPreferences:
+    """The limits that the profile's owner chose in Anki, as its newest snapshot noted them."""
+    defaults = RetentionPreferences()
+    newest = next(repository.manifests(profile.refs[-1:]))
+    facts = newest.facts if isinstance(newest, Manifest) else {}
+    daily, weekly, monthly = (
+        noted if isinstance(noted := facts.get(f"limit_{name}"), int) and noted >= 0 else default
+        for name, default in (
+            ("daily", defaults.daily),
+            ("weekly", defaults.weekly),
+            ("monthly", defaults.monthly),
+        )
+    )
+    return RetentionPreferences(daily, weekly, monthly, defaults.minimum_interval_minutes)

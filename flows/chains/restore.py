@@ -1,0 +1,177 @@
+"""Restoring: a plan first, then a safety snapshot, the collection, and the media."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flows.chains.backup import SAFETY, back_up
+from profiles.discovery import Profile
+from profiles.errors import AnkiIsOpen, ProfileUnknown, SourceBusy, TargetUnusable
+from profiles.install_media import MediaAction, prepare_empty_target
+from profiles.lock_probe import holder_of
+from profiles.set_aside import set_aside
+from recollect.errors import RecollectError
+from storage.format.audit_row import Outcome
+from storage.format.manifest import Manifest
+from storage.repository import Repository
+from tasks.audit import Audit, Report, audited
+from tasks.catalog import LATEST, choose_profile, choose_snapshot, read_catalog
+from tasks.media import COLLECTION, MEDIA_FOLDER
+from tasks.place import found_profiles, key_of, open_named
+from tasks.restore_collection import restore_collection, restore_deletion_log
+from tasks.restore_media import MediaPlan, plan_media_restore, restore_media
+
+SYNC_ADVICE = (
+    "When Anki next syncs it will ask which side to keep: choose Upload to AnkiWeb to keep what was restored here; "
+    "other devices must then choose Download"
+)
+_UNSTORABLE = {
+    "collection-damaged",
+    "repository-read-only",
+    "repository-full",
+    "repository-refused",
+}
+"""Troubles of the safety snapshot that must not stop a restore on the bad day; the files are set aside instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore is about to do. Nothing has been touched yet."""
+
+    manifest: Manifest
+    folder: Path
+    profile: Profile | None
+    """The profile that is restored in place; None for an empty folder."""
+    media: MediaPlan
+
+    def as_text(self) -> str:
+        """The plan as a person should read it."""
+        manifest, facts = self.manifest, self.manifest.facts
+        taken = manifest.taken_at.strftime("%Y-%m-%d %H:%M")
+        where = f"in place of the collection in {self.folder}" if self.profile else f"into the folder {self.folder}"
+        media = ", ".join(f"{self.media.count(action)} to {action}" for action in MediaAction)
+        lines = [
+            f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}) {where}:",
+            f"  collection: {facts.get('notes')} notes, {facts.get('cards')} cards, {facts.get('reviews')} reviews",
+            f"  media files: {media}; none is deleted",
+        ]
+        if self.profile:
+            lines.append("  the present state is kept as a safety snapshot first")
+        return "\n".join(lines)
+
+
+def plan_restore(
+    repository: Repository, profile_name: str, snapshot: str = LATEST, *, to: Path | None = None
+) -> RestorePlan:
+    """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None."""
+    local = _local(profile_name)
+    if to is None and local is None:
+        raise ProfileUnknown(
+            f"There is no profile named {profile_name!r} on this computer to restore in place",
+            "Restore into an empty folder with --to, or create the profile in Anki first",
+        )
+    catalog = read_catalog(repository)
+    stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
+    manifest = repository.manifest(choose_snapshot(stored, snapshot))
+    folder = to.expanduser().absolute() if to else local.folder if local else Path()
+    if to:
+        _refuse_used(folder)
+    media = plan_media_restore(repository, manifest, folder / MEDIA_FOLDER)
+    return RestorePlan(manifest, folder, None if to else local, media)
+
+
+def restore(
+    profile_name: str,
+    snapshot: str = LATEST,
+    *,
+    to: Path | None = None,
+    repository_name: str = "default",
+    confirmed: Callable[[RestorePlan], bool] = lambda _: True,
+) -> Report:
+    """Restore a snapshot. `confirmed` sees the plan before anything is touched; False ends it there."""
+    repository = open_named(repository_name)
+    with audited("restore", profile_name, repository) as audit:
+        if to is None:
+            _refuse_while_open(_local(profile_name))
+        plan = plan_restore(repository, profile_name, snapshot, to=to)
+        audit.profile_key = plan.manifest.profile_key
+        audit.note(snapshot=plan.manifest.id)
+        if confirmed(plan):
+            with audit.timed("restore"):
+                _carry_out(repository, plan, audit, repository_name)
+        else:
+            audit.outcome, audit.reason = Outcome.SKIPPED, "not-confirmed"
+            audit.completed("Nothing was restored: the plan was not confirmed")
+    return audit.report()
+
+
+def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, repository_name: str) -> None:
+    manifest, facts = plan.manifest, plan.manifest.facts
+    if plan.profile:
+        _keep_present_state(plan.profile, audit, repository_name)
+    else:
+        prepare_empty_target(plan.folder)
+    collection_bytes = restore_collection(repository, manifest, plan.folder, in_place=plan.profile is not None)
+    media_bytes = restore_media(repository, manifest, plan.media)
+    restore_deletion_log(repository, manifest, plan.folder)
+    audit.note(
+        notes=facts.get("notes"),
+        cards=facts.get("cards"),
+        reviews=facts.get("reviews"),
+        media_files=len(plan.media.steps),
+        media_bytes=facts.get("media_bytes"),
+        bytes_read=collection_bytes + media_bytes,
+    )
+    audit.completed(f"The snapshot {manifest.id} is restored in {plan.folder}")
+    if plan.profile:
+        audit.remarks.append(SYNC_ADVICE)
+
+
+def _keep_present_state(profile: Profile, audit: Audit, repository_name: str) -> None:
+    """Nothing is put in place of a collection that could not be kept."""
+    profile.folder.mkdir(parents=True, exist_ok=True)
+    if not profile.collection.exists():
+        return
+    safety = back_up(profile.name, repository_name, purpose=SAFETY)
+    if safety.outcome in {Outcome.COMPLETED, Outcome.UNCHANGED}:
+        audit.remarks.append(f"The state before is kept as the safety snapshot {safety.row.snapshot}")
+    elif safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
+        folder = set_aside(profile.collection, datetime.now(UTC))
+        audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")
+    elif safety.outcome is Outcome.SKIPPED:
+        raise SourceBusy(f"Nothing was restored: {safety.message}", "Close Anki, then restore again")
+    else:
+        raise RecollectError(
+            f"Nothing was restored, for the present state could not be kept: {safety.message}",
+            "Mend that first, or restore into an empty folder with --to",
+        )
+
+
+def _local(profile_name: str) -> Profile | None:
+    """This machine's profile of that name, if Anki is here at all and knows it."""
+    try:
+        profiles = found_profiles().profiles
+    except RecollectError:
+        return None
+    exact = [profile for profile in profiles if profile.name == profile_name]
+    alike = [profile for profile in profiles if profile.name.casefold() == profile_name.casefold()]
+    return exact[0] if exact else alike[0] if len(alike) == 1 else None
+
+
+def _refuse_while_open(profile: Profile | None) -> None:
+    holder = holder_of(profile.collection) if profile else None
+    if profile and holder:
+        who = f" (process {holder.pid}{f', {holder.command}' if holder.command else ''})" if holder.pid else ""
+        raise AnkiIsOpen(
+            f"Anki has the collection of {profile.name} open{who}, so nothing was restored",
+            "Close Anki, then restore again",
+        )
+
+
+def _refuse_used(folder: Path) -> None:
+    """Say so before anything is fetched; `prepare_empty_target` decides when it is written."""
+    if (folder / COLLECTION).exists():
+        raise TargetUnusable(f"{folder} already holds a collection", "Name an empty folder, or restore with --in-place")

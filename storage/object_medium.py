@@ -1,0 +1,119 @@
+"""Objects in an object store: S3 and what speaks its language, Google Cloud Storage, Azure.
+
+One put is one step there: an object appears whole or not at all, so no temporary names are needed. `create` is exclusive
+where the service honours a conditional put (AWS, Ceph, Google). `rclone serve s3` ignores the condition: there two
+writers at the same instant may both succeed, and only the look beforehand keeps an object that was there already.
+"""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from storage.store import StoredObject
+
+_WHEN_WRITTEN: Final = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+"""What the libraries call the time of the last write, in details of an object."""
+
+
+class ObjectMedium:
+    """Objects below `root` ("bucket" or "bucket/prefix") of an fsspec filesystem whose put is one step."""
+
+    def __init__(self, filesystem: Any, root: str, *, reading: Mapping[str, Any] | None = None) -> None:
+        """`reading` are arguments for reading a whole object that the filesystem's library wants."""
+        self._filesystem = filesystem
+        self._root = root.strip("/")
+        self._reading = dict(reading or {})
+
+    def read(self, name: str) -> bytes:
+        content: bytes = self._filesystem.cat_file(self._path(name), **self._reading)
+        return content
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        try:
+            content: bytes = self._filesystem.cat_file(self._path(name), start=start, end=start + length)
+        except OSError as error:
+            if _code(error) in {"InvalidRange", "416"}:
+                return b""  # the object ends before `start`
+            raise
+        return content
+
+    def write(self, name: str, data: bytes) -> None:
+        self._filesystem.pipe_file(self._path(name), data)
+        self._confirm(name, data)
+
+    def create(self, name: str, data: bytes) -> None:
+        path = self._path(name)
+        try:
+            self.size(name)
+        except FileNotFoundError:
+            pass
+        else:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+        condition = {"mode": "create"} if self._takes_mode() else {}
+        try:
+            self._filesystem.pipe_file(path, data, **condition)
+        except OSError as error:
+            # Ceph and others don't name the failed condition in their answer, which s3fs takes for a bad argument.
+            if _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+            raise
+        self._confirm(name, data)
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        folder = f"{self._path(prefix) if prefix else self._root}/"
+        for path, details in self._filesystem.find(folder, detail=True).items():
+            found = str(path).lstrip("/")
+            # s3fs answers with the object itself when one has the name of the folder; some list the folder's marker.
+            if found.startswith(folder) and found != folder and details.get("type") != "directory":
+                yield StoredObject(found[len(self._root) + 1 :], int(details["size"]), when_written(details))
+
+    def remove(self, name: str) -> None:
+        self._filesystem.rm_file(self._path(name))
+
+    def size(self, name: str) -> int:
+        details = self._filesystem.info(self._path(name))
+        if details["type"] == "directory":
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        return int(details["size"])
+
+    def exists(self) -> bool:
+        return next(self.objects(""), None) is not None
+
+    def sweep(self, older_than: timedelta) -> int:  # noqa: ARG002 -- an upload that was cut off is no object
+        return 0
+
+    def _confirm(self, name: str, data: bytes) -> None:
+        arrived = self.size(name)
+        if arrived != len(data):
+            raise OSError(errno.EIO, f"{arrived} of {len(data)} bytes arrived", name)
+
+    def _takes_mode(self) -> bool:
+        put = getattr(self._filesystem, "_pipe_file", self._filesystem.pipe_file)
+        return "mode" in inspect.signature(put).parameters
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+
+def when_written(details: Mapping[str, Any]) -> datetime:
+    """Return when an object was last written, by the details that an fsspec filesystem gives of it."""
+    for key in _WHEN_WRITTEN:
+        value = details.get(key)
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        if isinstance(value, int | float):
+            return datetime.fromtimestamp(value, UTC)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+    raise OSError(errno.ENOSYS, "The store does not say when its objects were written")
+
+
+def _code(error: OSError) -> str:
+    """Return the code that an S3 service answered with, "" if there is none."""
+    response = getattr(error.__cause__, "response", None)
+    return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

@@ -1,0 +1,97 @@
+"""What is in a repository, in the words of people: profiles by name, snapshots by id or as *latest*."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from storage.errors import SnapshotUnknown, StorageError
+from storage.format.manifest import Manifest, ProfileKey
+from storage.repository import Repository, SnapshotRef
+
+LATEST = "latest"
+_SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """A profile that a repository holds snapshots of, oldest first."""
+
+    key: ProfileKey
+    name: str
+    host: str
+    source: str
+    refs: tuple[SnapshotRef, ...]
+
+    @property
+    def described(self) -> str:
+        """The profile so that it can be told from its namesakes."""
+        return f"{self.name} on {self.host} ({self.source}), key {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Every profile of a repository; `remarks` name those whose newest manifest can't be read."""
+
+    url: str
+    profiles: tuple[StoredProfile, ...]
+    remarks: tuple[str, ...]
+
+
+def read_catalog(repository: Repository) -> Catalog:
+    """Look through a repository: each profile's newest readable manifest says whose it is."""
+    by_key: dict[ProfileKey, list[SnapshotRef]] = {}
+    for ref in repository.snapshots():
+        by_key.setdefault(ref.profile_key, []).append(ref)
+    profiles, remarks = [], []
+    for key, refs in by_key.items():
+        manifest = _newest_readable(repository, refs)
+        if isinstance(manifest, Manifest):
+            profiles.append(StoredProfile(key, manifest.profile, manifest.host, manifest.source, tuple(refs)))
+        else:
+            remarks.append(str(manifest))
+    profiles.sort(key=lambda profile: (profile.name.casefold(), profile.host, profile.key))
+    return Catalog(repository.store.url, tuple(profiles), tuple(remarks))
+
+
+def _newest_readable(repository: Repository, refs: Sequence[SnapshotRef]) -> Manifest | StorageError:
+    newest = next(repository.manifests(refs[-1:]))
+    if isinstance(newest, Manifest):
+        return newest
+    return next((found for found in repository.manifests(refs[::-1]) if isinstance(found, Manifest)), newest)
+
+
+def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = None) -> StoredProfile:
+    """The profile meant by a name or a key; of namesakes it is this machine's own, if that is among them."""
+    meant = [profile for profile in catalog.profiles if name in {profile.name, profile.key}]
+    meant = meant or [profile for profile in catalog.profiles if profile.name.casefold() == name.casefold()]
+    own = [profile for profile in meant if profile.key == own_key]
+    if own or len(meant) == 1:
+        return (own or meant)[0]
+    if not meant:
+        known = ", ".join(sorted({profile.name for profile in catalog.profiles})) or "none"
+        raise SnapshotUnknown(
+            f"The repository {catalog.url} holds no snapshot of a profile named {name!r}",
+            f"Profiles in it: {known}",
+        )
+    raise SnapshotUnknown(
+        f"The repository {catalog.url} holds several profiles named {name!r}: "
+        + "; ".join(profile.described for profile in meant),
+        "Name the one you mean by its key",
+    )
+
+
+def choose_snapshot(profile: StoredProfile, wanted: str = LATEST) -> SnapshotRef:
+    """The snapshot meant by *latest*, an id, or the beginning or the end of one id alone."""
+    if wanted == LATEST:
+        return profile.refs[-1]
+    meant = [ref for ref in profile.refs if ref.id == wanted]
+    if not meant and len(wanted) >= _SHORTEST_PREFIX:
+        meant = [ref for ref in profile.refs if ref.id.startswith(wanted) or ref.id.endswith(wanted)]
+    if len(meant) == 1:
+        return meant[0]
+    raise SnapshotUnknown(
+        f"{'Several snapshots' if meant else 'No snapshot'} of {profile.name} {'answer' if meant else 'answers'} "
+        f"to {wanted!r}",
+        f"List them with `recollect snapshots {profile.name!r}`",
+    )
