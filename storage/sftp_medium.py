@@ -4,8 +4,8 @@ Connections and channels are those of `sshfs`; the requests are made on its chan
 in place, never ask the server to flush to disk, and hide which rename they used.
 
 `create` is exclusive on OpenSSH, whose rename refuses a name that is taken. `rclone serve sftp` and a few others let it
-replace the object: there two writers at the same instant may both succeed, and only the look beforehand keeps an object
-that was there already.
+replace the object: there two writers at the same instant may both succeed (or both lose theirs, on rclone), and only the look beforehand
+keeps an object that was there already.
 """
 
 from __future__ import annotations
@@ -69,21 +69,25 @@ class SftpMedium:
 
     def read(self, name: str) -> bytes:
         async def request(channel: asyncssh.SFTPClient) -> bytes:
-            await self._size(channel, name)  # the server may well open a folder for reading
-            async with channel.open(self._path(name), "rb") as file:
+            async with self._opened(channel, name) as file:
                 # Up to its end, not up to the size that it is said to have: on servers that open a file at the first read,
                 # that size may be the one of an object that was replaced since.
-                data = bytearray()
-                while part := await file.read(_READ_AT_ONCE, len(data)):
-                    data += part
-                return bytes(data)
+                parts: list[bytes] = []
+                while part := await file.read(_READ_AT_ONCE, sum(map(len, parts))):
+                    parts.append(part)
+            if not parts:
+                await self._size(channel, name)  # some servers read a folder as an empty file
+            return b"".join(parts)
 
         return self._ask(request)
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         async def request(channel: asyncssh.SFTPClient) -> bytes:
-            async with channel.open(self._path(name), "rb") as file:
-                return await file.read(length, start)
+            async with self._opened(channel, name) as file:
+                data: bytes = await file.read(length, start)
+            if not data:
+                await self._size(channel, name)
+            return data
 
         return self._ask(request)
 
@@ -136,6 +140,7 @@ class SftpMedium:
                 return 0
             async with self._written_beside(channel, "clock", b"") as probe:
                 now = _when_written(await channel.stat(probe))
+                await channel.unlink(probe)
             swept = 0
             for leftover in left:
                 if now - leftover.modified > older_than:
@@ -189,8 +194,20 @@ class SftpMedium:
         return attributes.size
 
     @asynccontextmanager
+    async def _opened(self, channel: asyncssh.SFTPClient, name: str) -> AsyncIterator[asyncssh.SFTPClientFile]:
+        """Open an object for reading; a read that fails raises FileNotFoundError if the name is a folder's."""
+        try:
+            async with channel.open(self._path(name), "rb") as file:
+                yield file
+        except asyncssh.SFTPFailure as error:
+            await self._size(channel, name)
+            # Worth another try: rclone fails so, at the latest when it compares checksums, if the object was replaced
+            # while it was read.
+            raise OSError(errno.EIO, os.strerror(errno.EIO), name) from error
+
+    @asynccontextmanager
     async def _written_beside(self, channel: asyncssh.SFTPClient, name: str, data: bytes) -> AsyncIterator[str]:
-        """Write a temporary file next to an object, whole and flushed, and remove it if nobody renames it."""
+        """Write a temporary file next to an object, whole and flushed, for the block to rename; remove it if that fails."""
         temporary = self._path(temporary_beside(name))
         try:
             await self._write_new(channel, temporary, data)
@@ -198,14 +215,13 @@ class SftpMedium:
             if arrived != len(data):
                 raise OSError(errno.EIO, f"{arrived} of {len(data)} bytes arrived", temporary)
             yield temporary
-        except asyncssh.SFTPFailure as error:
-            if await self._is_full(channel, len(data)):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), temporary) from error
-            raise
-        finally:
+        except BaseException as error:
             # On a connection that broke this fails as well; the sweep takes what stays.
             with suppress(asyncssh.Error, OSError):
                 await channel.unlink(temporary)
+            if isinstance(error, asyncssh.SFTPFailure) and await self._is_full(channel, len(data)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), temporary) from error
+            raise
 
     async def _write_new(self, channel: asyncssh.SFTPClient, path: str, data: bytes) -> None:
         try:

@@ -100,8 +100,10 @@ class Audit:
         self.outcome, self.error = Outcome.FAILED, type(trouble).__name__
         if isinstance(trouble, RecollectError):
             self.reason, self.message = trouble.code, str(trouble)
-        else:
+        elif isinstance(trouble, Exception):
             self.reason, self.message = "unexpected", f"{type(trouble).__name__} in Recollect itself"
+        else:
+            self.reason, self.message = "interrupted", "It was stopped from outside before it was done"
         stored = self.columns.get("snapshot")
         if stored and self.action == "backup":
             self.message = f"The snapshot {stored} is stored, but what follows was not finished: {self.message}"

@@ -1,10 +1,8 @@
 """A real Anki that never rests, for the tests that copy its collection: run as a process of its own.
 
 It prints `ready` once the collection is open and `done <rounds>` at the end, and works until its standard input is
-closed or says `stop`. What it promises: at any moment that a transaction ends,
-
-* the notes tagged `twin` all carry the same round in their first field, and that round never goes back;
-* the tally note's second field counts the notes tagged `batch`.
+closed or says `stop`. What it promises: whenever a transaction ends, the notes tagged `twin`, on distant pages of the
+collection, all carry the same round in their first field, and that round never goes back.
 """
 
 from __future__ import annotations
@@ -41,7 +39,12 @@ def main(path: Path, seed: int, filler: int) -> None:
     backups = path.parent / "backups"
     backups.mkdir()
     stopped = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), stopped.set()), daemon=True).start()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.readline()
+        stopped.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
     print("ready", flush=True)
 
     rounds = 0
@@ -68,7 +71,7 @@ def main(path: Path, seed: int, filler: int) -> None:
             card = collection.sched.getCard()
             if card is not None:
                 card.start_timer()
-                collection.sched.answerCard(card, luck.randrange(1, 5))
+                collection.sched.answerCard(card, 4)
         if rounds % 97 == 0:
             collection.create_backup(backup_folder=str(backups), force=True, wait_for_completion=True)
     collection.close()

@@ -550,30 +550,42 @@ def test_each_change_is_on_the_disk_before_the_next_one_relies_on_it(
     ]
 
 
-def test_a_hot_journal_is_undone_in_the_old_state_and_gone_from_the_new(tmp_path: Path, made: Crashed) -> None:
-    """Collections that an old Anki left in rollback mode: the journal would undo pages of the restored file."""
-
-    def with_hot_journal(folder: Path) -> Crashed:
-        crashed = made.copied_to(folder)
+def _with_hot_journal(made: Crashed, folder: Path, *, keep_wal: bool) -> Crashed:
+    """The profile with a transaction half written in rollback mode, as a collection of an old Anki may be left."""
+    crashed = made.copied_to(folder)
+    journal = folder / "collection.anki2-journal"
+    wal = crashed.wal.read_bytes()
+    if keep_wal:
+        crashed.wal.unlink()
+    else:
         notes_in(crashed.collection)
-        with closing(sqlite3.connect(crashed.collection, isolation_level=None)) as connection:
-            connection.execute("pragma journal_mode = delete")
-            connection.execute("pragma cache_size = 1")
-            connection.execute("begin")
-            connection.execute("update notes set flds = 'half done' || flds")
-            connection.execute("pragma cache_spill = 1")
-            for path in (crashed.collection, Path(f"{crashed.collection}-journal")):
-                shutil.copyfile(path, folder / f"hot-{path.name}")
-            connection.execute("rollback")
-        for path in (crashed.collection, Path(f"{crashed.collection}-journal")):
-            (folder / f"hot-{path.name}").replace(path)
-        return crashed
+    with crashed.collection.open("r+b") as file:
+        file.seek(18)
+        file.write(b"\x01\x01")
+    with closing(sqlite3.connect(crashed.collection, isolation_level=None)) as connection:
+        connection.execute("pragma cache_size = 1")
+        connection.execute("begin")
+        connection.execute("update notes set flds = 'half done' || flds")
+        half_done = {path: path.read_bytes() for path in (crashed.collection, journal)}
+        connection.execute("rollback")
+    for path, content in half_done.items():
+        path.write_bytes(content)
+    if keep_wal:
+        crashed.wal.write_bytes(wal)
+    assert b"half done" in crashed.collection.read_bytes()
+    return crashed
 
-    steps = steps_of(with_hot_journal(tmp_path / "whole"))
+
+@pytest.mark.parametrize("keep_wal", [False, True])
+def test_a_hot_journal_is_undone_in_the_old_state_and_gone_from_the_new(
+    tmp_path: Path, made: Crashed, keep_wal: bool
+) -> None:
+    """Left beside the restored file it would undo pages there; with a `-wal` as well, the order of removal matters."""
+    steps = steps_of(_with_hot_journal(made, tmp_path / "whole", keep_wal=keep_wal))
     assert "swap-folded" in steps
     assert notes_in(tmp_path / "whole" / "collection.anki2") == EARLIER
     for name in steps:
-        crashed = with_hot_journal(tmp_path / name)
+        crashed = _with_hot_journal(made, tmp_path / name, keep_wal=keep_wal)
 
         def stop(step: str, at: str = name) -> None:
             if step == at:

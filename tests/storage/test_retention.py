@@ -323,7 +323,7 @@ def test_the_order_of_the_listing_changes_nothing(
 
 
 def test_a_week_across_two_months_lets_a_larger_daily_limit_keep_less_as_in_anki() -> None:
-    # The week of 31 January 2022 begins in January. As a weekly snapshot's week it is taken, as an older month it is not.
+    # 31 January 2022 lies in the week of 5 February, which is taken, but in an older month, which is not.
     candidates = [days_ago(9, good=False), days_ago(17, good=False), days_ago(22, good=False)]
     kept_for = reasons_of(*candidates, limits=RetentionLimits(0, 2, 1))
     assert kept_for == {"9 days": "weekly", "17 days": "weekly", "22 days": "monthly"}

@@ -1,0 +1,126 @@
+"""`recollect backup`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import platformdirs
+import typer
+
+from cli.options import AsJson, Base, Config, Daily, Monthly, OnServer, Profiles, Repo, Weekly
+from cli.output import count, say, seconds, show_json, show_table, size
+from cli.progress import progress_bars
+from cli.server import use_server
+from cli.session import leave, session
+from flows.chains.backup import BackupOfAll, back_up, back_up_several
+from profiles.base_folder import find_base_folder
+from profiles.errors import BaseFolderMissing
+from recollect.settings import repository_address
+from storage.format.audit_row import Outcome, row_values
+from tasks.place import active_settings
+
+
+def backup(
+    profiles: Profiles = None,
+    base: Base = None,
+    repo: Repo = None,
+    daily: Daily = None,
+    weekly: Weekly = None,
+    monthly: Monthly = None,
+    force: Annotated[bool, typer.Option("--force", help="Make a snapshot even where nothing has changed.")] = False,
+    or_sample: Annotated[
+        bool, typer.Option("--or-sample", help="Where there is no Anki, make two sample profiles and back those up.")
+    ] = False,
+    server: OnServer = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Back up profiles: collection, media and deletion log. Anki may be open meanwhile.
+
+    Example: recollect backup Ada --repo sftp://nas/backups/anki
+    """
+    if or_sample and base is None:
+        base = _sample_where_no_anki_is(config)
+    with session(config, base=base, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
+        result = _run(profiles or [], force=force, on_server=use_server(server))
+        if as_json:
+            show_json([row_values(report.row) | {"remarks": report.remarks} for report in result.reports])
+        else:
+            _show(result)
+        leave(result.reports)
+
+
+def _run(names: list[str], *, force: bool, on_server: bool) -> BackupOfAll:
+    if on_server:
+        from flows.on_server import back_up_all_on_server
+
+        return back_up_all_on_server(names, force=force)
+    with progress_bars():
+        return back_up_several(names, "default", lambda name: back_up(name, force=force))
+
+
+def _show(result: BackupOfAll) -> None:
+    columns = {
+        "Profile": "left",
+        "Outcome": "left",
+        "Notes": "right",
+        "Cards": "right",
+        "Reviews": "right",
+        "Media files": "right",
+        "Media": "right",
+        "New": "right",
+        "Stored": "right",
+        "Time": "right",
+        "Snapshot": "left",
+    }
+    rows = [
+        (
+            row.profile,
+            row.outcome,
+            count(row.notes),
+            count(row.cards),
+            count(row.reviews),
+            count(row.media_files),
+            size(row.media_bytes),
+            size(row.bytes_new),
+            size(row.bytes_stored),
+            seconds(row.seconds_total),
+            row.snapshot,
+        )
+        for row in (report.row for report in result.reports)
+    ]
+    address = repository_address(active_settings())
+    show_table(f"Backed up to {address.shown}", columns, rows)
+    for remark in result.remarks:
+        say(remark)
+    for report in result.reports:
+        if report.outcome in {Outcome.FAILED, Outcome.SKIPPED}:
+            say(f"{report.profile}: {report.message}")
+        for remark in report.remarks:
+            say(f"{report.profile}: {remark}")
+    if not result.reports:
+        say("No profile was found to back up")
+    if active_settings().repo is None:
+        say("This repository is on this computer. For a copy elsewhere, name a place with --repo or RECOLLECT_REPO.")
+
+
+def _sample_where_no_anki_is(config: Path | None) -> Path | None:
+    """None where a base folder is set or found; else a sample's, made on the first call."""
+    with session(config):
+        if active_settings().base is not None or os.environ.get("ANKI_BASE"):
+            return None
+        try:
+            find_base_folder()
+        except BaseFolderMissing as missing:
+            say(str(missing.problem))
+        else:
+            return None
+        sample = platformdirs.user_data_path("recollect", appauthor=False) / "sample" / "Anki2"
+        if not sample.exists():
+            from profiles.sample import make_sample_base_folder
+
+            make_sample_base_folder(sample)
+        say(f"So a sample with two profiles, in {sample}, is backed up instead")
+        return sample

@@ -1,0 +1,82 @@
+"""`recollect deleted`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, Config, Repo
+from cli.output import moment, show_json, show_table, show_text
+from cli.session import session
+from profiles.deletion_log import DeletedNote
+from profiles.import_file import import_files
+from profiles.install_media import prepare_empty_target
+from storage.deletion_archive import archived_notes
+from storage.format.deletion_table import ArchivedNote
+from tasks.catalog import choose_profile, read_catalog
+from tasks.place import open_named
+
+_EXCERPT = 60
+
+
+def deleted(
+    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="The profile's name, or its key.")],
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--to", metavar="DIR", help="Write files for Anki's import, one per note type, to this new folder."
+        ),
+    ] = None,
+    repo: Repo = None,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """List the deleted notes in a profile's deletion archive, or write them as files that Anki imports.
+
+    Example: recollect deleted Ada --to ~/ada-deleted
+    """
+    with session(config, repo=repo):
+        repository = open_named()
+        stored = choose_profile(read_catalog(repository), profile)
+        notes = archived_notes(repository, stored.key)
+        if to is not None:
+            _write(notes, to.expanduser().absolute())
+        elif as_json:
+            show_json([_as_json(note) for note in notes])
+        else:
+            show_table(
+                f"Deleted notes of {stored.name}",
+                {"Note": "right", "Note type": "left", "First field": "left", "Archived": "left", "Snapshot": "left"},
+                (_row(note) for note in notes),
+            )
+
+
+def _write(notes: list[ArchivedNote], folder: Path) -> None:
+    prepare_empty_target(folder)
+    files = import_files(
+        DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in notes
+    )
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="")
+        show_text(str(folder / name))
+    show_text(
+        "In Anki, choose File > Import for each file; what is chosen in the dialog is right." if files else "None."
+    )
+
+
+def _row(note: ArchivedNote) -> tuple[object, ...]:
+    first = note.fields[0] if note.fields else ""
+    return (note.note_id, note.note_type, first[:_EXCERPT], moment(note.archived_at.astimezone()), note.snapshot)
+
+
+def _as_json(note: ArchivedNote) -> dict[str, object]:
+    return {
+        "note_id": note.note_id,
+        "note_type_id": note.note_type_id,
+        "note_type": note.note_type,
+        "fields": dict(zip(note.field_names, note.fields, strict=False)) if note.field_names else list(note.fields),
+        "archived_at": note.archived_at,
+        "snapshot": note.snapshot,
+    }

@@ -1,0 +1,51 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Base = Annotated[
+    Path | None,
+    typer.Option(
+        "--base",
+        metavar="DIR",
+        help="Anki's data folder, a profile's folder or AnkiDroid's. Default: RECOLLECT_BASE, else where Anki has it.",
+    ),
+]
+Repo = Annotated[
+    str | None,
+    typer.Option(
+        "--repo",
+        metavar="URL",
+        help="Where backups are: a path, a URL (s3://…, sftp://…) or a name in recollect.toml. "
+        "Default: RECOLLECT_REPO, else this disk.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="The settings file. Default: ./recollect.toml, else the user's own."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+OnServer = Annotated[
+    bool | None,
+    typer.Option(
+        "--server/--no-server",
+        help="Run as a flow on the Prefect server that PREFECT_API_URL names, or without. Default: on it if it answers.",
+    ),
+]
+Daily = Annotated[
+    int | None, typer.Option("--daily", metavar="N", help="Daily snapshots to keep. Default: as in Anki.")
+]
+Weekly = Annotated[
+    int | None, typer.Option("--weekly", metavar="N", help="Weekly snapshots to keep. Default: as in Anki.")
+]
+Monthly = Annotated[
+    int | None, typer.Option("--monthly", metavar="N", help="Monthly snapshots to keep. Default: as in Anki.")
+]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PROFILE]...", help="Names of profiles. Default: all.", show_default=False),
+]

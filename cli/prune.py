@@ -1,0 +1,58 @@
+"""`recollect prune`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import AsJson, Config, Daily, Monthly, Profiles, Repo, Weekly
+from cli.output import say, say_trouble, show_json, show_text
+from cli.session import leave, session
+from flows.chains.prune import plan_prune
+from flows.chains.prune import prune as prune_chain
+from storage.format.audit_row import Outcome, row_values
+from tasks.place import open_named
+
+
+def prune(
+    profiles: Profiles = None,
+    repo: Repo = None,
+    daily: Daily = None,
+    weekly: Weekly = None,
+    monthly: Monthly = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be let go, and why.")] = False,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Let go of snapshots over the retention limits: Anki's own rule. The last good snapshot always stays.
+
+    Example: recollect prune --daily 30 --dry-run
+    """
+    with session(config, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
+        if dry_run:
+            _show_plans(profiles or [], as_json=as_json)
+            return
+        reports = prune_chain("default", profiles or [])
+        if as_json:
+            show_json([row_values(report.row) | {"remarks": report.remarks} for report in reports])
+        for report in reports:
+            if not as_json:
+                tell = say_trouble if report.outcome is Outcome.FAILED else show_text
+                tell(f"{report.profile}: {report.message}")
+            for remark in report.remarks:
+                say(f"{report.profile}: {remark}")
+        leave(reports)
+
+
+def _show_plans(names: list[str], *, as_json: bool) -> None:
+    planned = plan_prune(open_named(), names)
+    if as_json:
+        show_json(
+            [{"profile": item.profile.name, "profile_key": item.profile.key, **item.plan.as_json()} for item in planned]
+        )
+    for item in planned:
+        if not as_json:
+            show_text(f"{item.profile.described}\n{item.plan.as_text()}\n")
+        for remark in item.remarks:
+            say(f"{item.profile.name}: {remark}")

@@ -1,0 +1,43 @@
+"""Whether a Prefect server is at hand. Finding out does not import Prefect, which takes a second."""
+
+from __future__ import annotations
+
+import http
+import http.client
+import os
+import urllib.error
+import urllib.request
+
+from cli.output import say
+from cli.session import usage
+
+_PATIENCE_S = 2
+
+
+def use_server(wanted: bool | None) -> bool:
+    """Whether to run on the server that PREFECT_API_URL names; `wanted` is what the command line said, if anything."""
+    if wanted is False:
+        return False
+    url = os.environ.get("PREFECT_API_URL")
+    if url and _answers(url):
+        say(f"Running on the Prefect server at {url}")
+        return True
+    if wanted:
+        raise usage(
+            f"No Prefect server answers at {url}. Start it, or leave --server out."
+            if url
+            else "PREFECT_API_URL does not name a Prefect server. Set it, or leave --server out."
+        )
+    if url:
+        say(f"No Prefect server answers at {url}; going on without it")
+    return False
+
+
+def _answers(url: str) -> bool:
+    if not url.startswith(("http://", "https://")):
+        return False
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_PATIENCE_S) as answer:  # noqa: S310
+            return bool(answer.status == http.HTTPStatus.OK)
+    except (urllib.error.URLError, OSError, ValueError, http.client.HTTPException):
+        return False
