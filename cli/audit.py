@@ -7,15 +7,32 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import count, moment, say, seconds, show_json, show_table, size
+from cli.output import count, moment, outcome_text, say, seconds, show_json, size
 from cli.session import session
+from cli.tables import Column, show_table
+from recollect.settings import shown_url
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, row_values
 from tasks.place import open_named
 
+_COLUMNS = (
+    Column("When"),
+    Column("Action"),
+    Column("Profile", folds=16),
+    Column("Outcome"),
+    Column("Notes", right=True, rank=2),
+    Column("Media files", right=True, rank=3),
+    Column("New", right=True, rank=4),
+    Column("Stored", right=True, rank=1),
+    Column("Time", right=True, rank=5),
+    Column("What happened", folds=44),
+)
+
 
 def audit(
-    profile: Annotated[str | None, typer.Argument(metavar="[PROFILE]", help="A profile's name. Default: all.")] = None,
+    profile: Annotated[
+        str | None, typer.Argument(metavar="PROFILE", help="A profile's name. Default: all.", show_default=False)
+    ] = None,
     action: Annotated[
         str | None, typer.Option("--action", metavar="NAME", help="Only this action: backup, restore, prune.")
     ] = None,
@@ -31,43 +48,27 @@ def audit(
     with session(config, repo=repo):
         repository = open_named()
         found = read_rows(repository.store, newest=limit, profile=profile, action=action)
+        place = shown_url(repository.store.url)
         if as_json:
             show_json([row_values(row) for row in found.rows])
+        elif found.rows:
+            show_table(f"Audit table of {place}", _COLUMNS, (_row(row) for row in found.rows))
         else:
-            _show(repository.store.url, found.rows)
+            say(f"The audit table of {place} has no row{' of that kind' if profile or action else ' yet'}")
         for name in found.damaged:
             say(f"{name} in the audit table is damaged; the other rows are whole")
 
 
-def _show(url: str, rows: tuple[AuditRow, ...]) -> None:
-    columns = {
-        "When": "left",
-        "Action": "left",
-        "Profile": "left",
-        "Outcome": "left",
-        "Notes": "right",
-        "Media files": "right",
-        "New": "right",
-        "Stored": "right",
-        "Time": "right",
-        "What happened": "left",
-    }
-    show_table(
-        f"Audit table of {url}",
-        columns,
-        (
-            (
-                moment(row.started_at.astimezone()),
-                row.action,
-                row.profile,
-                row.outcome,
-                count(row.notes),
-                count(row.media_files),
-                size(row.bytes_new),
-                size(row.bytes_stored),
-                seconds(row.seconds_total),
-                row.message,
-            )
-            for row in rows
-        ),
+def _row(row: AuditRow) -> tuple[object, ...]:
+    return (
+        moment(row.started_at.astimezone()),
+        row.action,
+        row.profile,
+        outcome_text(row.outcome),
+        count(row.notes),
+        count(row.media_files),
+        size(row.bytes_new),
+        size(row.bytes_stored),
+        seconds(row.seconds_total),
+        row.message,
     )

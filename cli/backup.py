@@ -9,17 +9,32 @@ from typing import Annotated
 import platformdirs
 import typer
 
+from cli.ending import leave, report_json, say_what_matters
 from cli.options import AsJson, Base, Config, Daily, Monthly, OnServer, Profiles, Repo, Weekly
-from cli.output import count, say, seconds, show_json, show_table, size
+from cli.output import count, outcome_text, say, seconds, show_json, size
 from cli.progress import progress_bars
 from cli.server import use_server
-from cli.session import leave, session
+from cli.session import session, settings_for
+from cli.tables import Column, show_table
 from flows.chains.backup import BackupOfAll, back_up, back_up_several
 from profiles.base_folder import find_base_folder
 from profiles.errors import BaseFolderMissing
-from recollect.settings import repository_address
-from storage.format.audit_row import Outcome, row_values
-from tasks.place import active_settings
+from recollect.settings import Settings, repository_address
+from storage.format.audit_row import AuditRow
+
+_COLUMNS = (
+    Column("Profile", folds=16),
+    Column("Outcome"),
+    Column("Notes", right=True),
+    Column("Cards", right=True, rank=4),
+    Column("Reviews", right=True, rank=3),
+    Column("Media files", right=True),
+    Column("Media", right=True, rank=5),
+    Column("New", right=True, rank=1),
+    Column("Stored", right=True),
+    Column("Time", right=True, rank=2),
+    Column("Snapshot", rank=6),
+)
 
 
 def backup(
@@ -29,9 +44,14 @@ def backup(
     daily: Daily = None,
     weekly: Weekly = None,
     monthly: Monthly = None,
-    force: Annotated[bool, typer.Option("--force", help="Make a snapshot even where nothing has changed.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", metavar="", help="Make a snapshot even where nothing has changed.")
+    ] = False,
     or_sample: Annotated[
-        bool, typer.Option("--or-sample", help="Where there is no Anki, make two sample profiles and back those up.")
+        bool,
+        typer.Option(
+            "--or-sample", metavar="", help="Where there is no Anki, make two sample profiles and back those up."
+        ),
     ] = False,
     server: OnServer = None,
     as_json: AsJson = False,
@@ -43,12 +63,18 @@ def backup(
     """
     if or_sample and base is None:
         base = _sample_where_no_anki_is(config)
-    with session(config, base=base, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
+    with session(config, base=base, repo=repo, daily=daily, weekly=weekly, monthly=monthly) as settings:
         result = _run(profiles or [], force=force, on_server=use_server(server))
         if as_json:
-            show_json([row_values(report.row) | {"remarks": report.remarks} for report in result.reports])
+            show_json([report_json(report) for report in result.reports])
         else:
-            _show(result)
+            _show(result, settings)
+        for remark in result.remarks:
+            say(remark)
+        if not as_json:
+            say_what_matters(result.reports)
+            if settings.repo is None:
+                say("This repository is on this computer. For a copy elsewhere, name a place with --repo URL.")
         leave(result.reports)
 
 
@@ -61,60 +87,36 @@ def _run(names: list[str], *, force: bool, on_server: bool) -> BackupOfAll:
         return back_up_several(names, "default", lambda name: back_up(name, force=force))
 
 
-def _show(result: BackupOfAll) -> None:
-    columns = {
-        "Profile": "left",
-        "Outcome": "left",
-        "Notes": "right",
-        "Cards": "right",
-        "Reviews": "right",
-        "Media files": "right",
-        "Media": "right",
-        "New": "right",
-        "Stored": "right",
-        "Time": "right",
-        "Snapshot": "left",
-    }
-    rows = [
-        (
-            row.profile,
-            row.outcome,
-            count(row.notes),
-            count(row.cards),
-            count(row.reviews),
-            count(row.media_files),
-            size(row.media_bytes),
-            size(row.bytes_new),
-            size(row.bytes_stored),
-            seconds(row.seconds_total),
-            row.snapshot,
-        )
-        for row in (report.row for report in result.reports)
-    ]
-    address = repository_address(active_settings())
-    show_table(f"Backed up to {address.shown}", columns, rows)
-    for remark in result.remarks:
-        say(remark)
-    for report in result.reports:
-        if report.outcome in {Outcome.FAILED, Outcome.SKIPPED}:
-            say(f"{report.profile}: {report.message}")
-        for remark in report.remarks:
-            say(f"{report.profile}: {remark}")
-    if not result.reports:
-        say("No profile was found to back up")
-    if active_settings().repo is None:
-        say("This repository is on this computer. For a copy elsewhere, name a place with --repo or RECOLLECT_REPO.")
+def _show(result: BackupOfAll, settings: Settings) -> None:
+    title = f"Backup to {repository_address(settings).shown}"
+    show_table(title, _COLUMNS, (_row(report.row) for report in result.reports))
+
+
+def _row(row: AuditRow) -> tuple[object, ...]:
+    return (
+        row.profile,
+        outcome_text(row.outcome),
+        count(row.notes),
+        count(row.cards),
+        count(row.reviews),
+        count(row.media_files),
+        size(row.media_bytes),
+        size(row.bytes_new),
+        size(row.bytes_stored),
+        seconds(row.seconds_total),
+        row.snapshot,
+    )
 
 
 def _sample_where_no_anki_is(config: Path | None) -> Path | None:
     """None where a base folder is set or found; else a sample's, made on the first call."""
-    with session(config):
-        if active_settings().base is not None or os.environ.get("ANKI_BASE"):
+    with settings_for(config) as settings:
+        if settings.base is not None or os.environ.get("ANKI_BASE"):
             return None
         try:
             find_base_folder()
         except BaseFolderMissing as missing:
-            say(str(missing.problem))
+            say(f"{missing.problem}.")
         else:
             return None
         sample = platformdirs.user_data_path("recollect", appauthor=False) / "sample" / "Anki2"
@@ -122,5 +124,5 @@ def _sample_where_no_anki_is(config: Path | None) -> Path | None:
             from profiles.sample import make_sample_base_folder
 
             make_sample_base_folder(sample)
-        say(f"So a sample with two profiles, in {sample}, is backed up instead")
+        say(f"So a sample with two profiles, in {sample}, is backed up instead.")
         return sample

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import moment, show_json, show_table, show_text
+from cli.output import moment, say, show_json, show_text
 from cli.session import session
+from cli.tables import Column, show_table
 from profiles.deletion_log import DeletedNote
 from profiles.import_file import import_files
 from profiles.install_media import prepare_empty_target
@@ -19,6 +20,13 @@ from tasks.catalog import choose_profile, read_catalog
 from tasks.place import open_named
 
 _EXCERPT = 60
+_COLUMNS = (
+    Column("Note", right=True, rank=1),
+    Column("Note type", folds=12),
+    Column("First field", folds=24),
+    Column("Archived"),
+    Column("Snapshot", rank=2),
+)
 
 
 def deleted(
@@ -41,29 +49,27 @@ def deleted(
         repository = open_named()
         stored = choose_profile(read_catalog(repository), profile)
         notes = archived_notes(repository, stored.key)
-        if to is not None:
-            _write(notes, to.expanduser().absolute())
-        elif as_json:
-            show_json([_as_json(note) for note in notes])
+        written = _write(notes, to.expanduser().absolute()) if to is not None and notes else []
+        if as_json:
+            show_json([str(file) for file in written] if to is not None else [_as_json(note) for note in notes])
+        elif not notes:
+            say(f"The deletion archive of {stored.name} is empty")
+        elif to is None:
+            show_table(f"Deleted notes of {stored.name}", _COLUMNS, (_row(note) for note in notes))
         else:
-            show_table(
-                f"Deleted notes of {stored.name}",
-                {"Note": "right", "Note type": "left", "First field": "left", "Archived": "left", "Snapshot": "left"},
-                (_row(note) for note in notes),
-            )
+            for file in written:
+                show_text(str(file))
+            say("In Anki, choose File > Import for each file; what is chosen in the dialog is right.")
 
 
-def _write(notes: list[ArchivedNote], folder: Path) -> None:
+def _write(notes: list[ArchivedNote], folder: Path) -> list[Path]:
     prepare_empty_target(folder)
     files = import_files(
         DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in notes
     )
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="")
-        show_text(str(folder / name))
-    show_text(
-        "In Anki, choose File > Import for each file; what is chosen in the dialog is right." if files else "None."
-    )
+    return [folder / name for name in files]
 
 
 def _row(note: ArchivedNote) -> tuple[object, ...]:

@@ -1,35 +1,51 @@
-"""The `recollect` command."""
+"""The `recollect` command. Each subcommand's module is imported only when it is called or listed."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+import os
+import sys
+import traceback
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from cli.audit import audit
-from cli.backup import backup
-from cli.deleted import deleted
-from cli.output import say_trouble, show_text
-from cli.profiles import profiles
-from cli.prune import prune
-from cli.restore import restore
-from cli.sample import sample
-from cli.snapshots import snapshots
+from cli.output import never_fail_on_odd_letters, say, say_trouble, show_text
+from cli.session import Exit
 from recollect import __version__
 
-INTERRUPTED = 130
-"""What a shell reports for a program that Ctrl-C ended."""
+COMMANDS = ("profiles", "backup", "snapshots", "restore", "prune", "audit", "deleted", "sample")
+"""Each is a function of that name in the module of that name beside this one."""
 
-app = typer.Typer(
-    name="recollect",
-    help="Backs up every Anki profile, media included, and proves that it comes back.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (profiles, backup, snapshots, restore, prune, audit, deleted, sample):
-    app.command()(command)
+_PLAIN_OPTIONS: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class _Commands(TyperGroup):
+    """The table of commands; looking one up imports it."""
+
+    def list_commands(self, _ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # A name that is none needs them all, so that the hint can tell which ones are like it.
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
+            if name not in self.commands:
+                self.commands[name] = _load(name)
+        return super().get_command(ctx, cmd_name)
+
+
+def _load(name: str) -> Any:
+    alone = typer.Typer(**_PLAIN_OPTIONS)
+    alone.command(name)(getattr(importlib.import_module(f"cli.{name}"), name))
+    return typer.main.get_command(alone)
+
+
+app = typer.Typer(name="recollect", cls=_Commands, no_args_is_help=True, **_PLAIN_OPTIONS)
 
 
 def _show_version(wanted: bool) -> None:
@@ -41,7 +57,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def recollect(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", metavar="", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Backs up every Anki profile, media included, and proves that it comes back.
@@ -52,8 +68,28 @@ def recollect(
 
 def main() -> None:
     """Run the command that the arguments name."""
+    never_fail_on_odd_letters()
     try:
         app()
-    except KeyboardInterrupt:
-        say_trouble("Stopped. What was stored before is untouched, and the next run goes on from here.")
-        raise SystemExit(INTERRUPTED) from None
+    except SystemExit as end:
+        _write_out(end)
+    except Exception as fault:  # noqa: BLE001 - a person gets a sentence, whatever it was
+        say_trouble(
+            f"Recollect itself went wrong: {type(fault).__name__}. What was stored before is untouched. "
+            "Please report this, with the lines that follow."
+        )
+        say("".join(traceback.format_exception(fault)))
+        raise SystemExit(Exit.FAILED) from None
+
+
+def _write_out(end: SystemExit) -> None:
+    """End as wanted, unless the last of the output has nowhere to go."""
+    try:
+        sys.stdout.flush()
+    except OSError as trouble:
+        # https://docs.python.org/3/library/signal.html#note-on-sigpipe: or Python complains as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(trouble, BrokenPipeError):
+            say_trouble(f"The output could not be written: {(trouble.strerror or type(trouble).__name__).lower()}.")
+            raise SystemExit(Exit.FAILED) from None
+    raise end

@@ -28,12 +28,16 @@ Config = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE", help="The settings file. Default: ./recollect.toml, else the user's own."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", metavar="", help="Print JSON for programs: everything, not just what fits the window.")
+]
 OnServer = Annotated[
     bool | None,
     typer.Option(
         "--server/--no-server",
-        help="Run as a flow on the Prefect server that PREFECT_API_URL names, or without. Default: on it if it answers.",
+        metavar="",
+        show_default=False,
+        help="Run as a flow on the Prefect server that PREFECT_API_URL names, or not. Default: on it if it answers.",
     ),
 ]
 Daily = Annotated[
@@ -47,5 +51,5 @@ Monthly = Annotated[
 ]
 Profiles = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[PROFILE]...", help="Names of profiles. Default: all.", show_default=False),
+    typer.Argument(metavar="PROFILE", help="Names of profiles. Default: all.", show_default=False),
 ]

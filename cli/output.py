@@ -1,27 +1,41 @@
-"""What a person or a program reads: tables, JSON, sizes with units. Results go to stdout, everything else to stderr."""
+"""What a person or a program reads. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
+from io import TextIOWrapper
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 _WIDE = 200
-"""Columns when nobody watches: a table in a file or a pipe must not be cut to a screen's width."""
+"""Columns when nobody watches: what goes to a file or a pipe must not be cut to a screen's width."""
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 _STEP = 1024
 
+_OUTCOME_STYLES: Mapping[str, str] = {
+    "completed": "green",
+    "unchanged": "cyan",
+    "skipped": "yellow",
+    "failed": "bold red",
+}
 
-def console() -> Console:
-    """Where results go."""
-    return Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+
+def never_fail_on_odd_letters() -> None:
+    """Let letters that the terminal's encoding lacks come out as escapes, instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def console(width: int | None = None) -> Console:
+    """Where results go; `width` is for when nobody watches."""
+    return Console(width=None if sys.stdout.isatty() else width or _WIDE, highlight=False)
 
 
 def side_console() -> Console:
@@ -31,32 +45,40 @@ def side_console() -> Console:
 
 def say(message: str) -> None:
     """Tell a person something beside the result."""
-    side_console().print(Text(message), soft_wrap=True)
+    _print(side_console(), harmless(message))
 
 
 def say_trouble(message: str) -> None:
     """Tell a person what went wrong."""
-    side_console().print(Text(message, style="red"), soft_wrap=True)
-
-
-def show_table(title: str, columns: Mapping[str, str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table; `columns` maps headings to `left` or `right`."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for heading, side in columns.items():
-        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console().print(table)
+    _print(side_console(), harmless(message), style="red")
 
 
 def show_text(text: str) -> None:
     """Print text as it is."""
-    console().print(Text(text), soft_wrap=True)
+    _print(console(), harmless(text))
+
+
+def _print(where: Console, text: str, style: str = "") -> None:
+    # On a terminal lines break between words; in a file a sentence stays on its line.
+    where.print(Text(text, style=style), soft_wrap=not where.is_terminal)
 
 
 def show_json(content: Any) -> None:
     """Print JSON; moments in ISO 8601."""
     sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=True, default=_plain) + "\n")
+
+
+def harmless(text: str) -> str:
+    """`text` so that nothing in it can move the cursor, colour the screen or turn the writing direction.
+
+    Names come from disks and repositories that anyone may have written to. Line breaks stay.
+    """
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
+
+
+def outcome_text(outcome: str) -> Text:
+    """The word for an outcome, in its colour."""
+    return Text(outcome, style=_OUTCOME_STYLES.get(outcome, ""))
 
 
 def size(amount: int | float | None) -> str:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cli.output import side_console
+from cli.output import harmless, side_console
+from cli.session import Exit, Stopped
 from recollect.progress import Stage, listening
+
+_BAR_WIDTH = 20
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class _BarStage:
@@ -23,37 +29,73 @@ class _BarStage:
         self._task = task
 
     def advance(self, amount: int) -> None:
-        if self._bars.stopped.is_set():
-            raise KeyboardInterrupt
+        self._bars.stop_if_wanted()
         self._bars.move(self._task, amount)
 
 
 class Bars:
-    """Bars for work that may go on in several threads."""
+    """Bars for work that may go on in several threads; on the screen only while there is a bar to show."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self.stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._shown = 0
+        self._stopped_by: int | None = None
 
     @contextmanager
     def stage(self, what: str, total: int | None) -> Iterator[Stage]:
-        task = self._progress.add_task(what, total=total)
+        self.stop_if_wanted()
+        task = self._add(what, total)
         try:
             yield _BarStage(self, task)
         finally:
-            self._progress.remove_task(task)
+            self._remove(task)
 
     def move(self, task: TaskID, amount: int) -> None:
         """Move a bar."""
         self._progress.advance(task, amount)
 
+    def stop_if_wanted(self) -> None:
+        """Raise Stopped once a signal has come."""
+        if self._stopped_by is not None:
+            raise Stopped(self._stopped_by)
+
+    def stop(self, signal_number: int) -> None:
+        """Let every stage end where it next advances; the second time, end the process without waiting for that."""
+        if self._stopped_by is not None:
+            self._progress.console.show_cursor()
+            os._exit(Exit.SIGNALLED + signal_number)
+        self._stopped_by = signal_number
+        with suppress(OSError):
+            # Past all buffers and locks: the work may hold them.
+            os.write(2, b"Stopping. Once more stops at once.\n")
+
+    def _add(self, what: str, total: int | None) -> TaskID:
+        with self._lock:
+            if self._shown == 0:
+                # Not earlier: a question to the person must not be painted over.
+                self._progress.start()
+            self._shown += 1
+            return self._progress.add_task(harmless(what), total=total)
+
+    def _remove(self, task: TaskID) -> None:
+        with self._lock:
+            self._progress.remove_task(task)
+            self._shown -= 1
+            if self._shown == 0:
+                self._progress.stop()
+
 
 @contextmanager
 def progress_bars() -> Iterator[None]:
-    """Show how far the work within the context is; on a terminal only. Ctrl-C ends it in every thread."""
+    """Show how far the work within the context is; on a terminal only.
+
+    Ctrl-C or SIGTERM ends it in every thread at the next moment when nothing is half done; a second one at once.
+    """
     progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+        # A profile's name is no markup.
+        TextColumn("{task.description}", markup=False),
+        BarColumn(_BAR_WIDTH),
         DownloadColumn(binary_units=True),
         TimeRemainingColumn(),
         console=side_console(),
@@ -61,15 +103,43 @@ def progress_bars() -> Iterator[None]:
         disable=not sys.stderr.isatty(),
     )
     bars = Bars(progress)
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        bars.stopped.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with progress, listening(bars):
+    with _signals_told_to(bars), listening(bars):
+        try:
             yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        finally:
+            progress.stop()
+
+
+@contextmanager
+def _signals_told_to(bars: Bars) -> Iterator[None]:
+    """Let a thread hear of signals through a socket, for the main thread may wait where none reaches it.
+
+    A handler in Python runs in the main thread, once that gets to run bytecode. Waiting for a lock, as for a pool of
+    threads, it does so only if the system happens to choose this very thread for the signal, and on Windows never:
+    https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd is told at once.
+    """
+    told, teller = socket.socketpair()
+    with told, teller:
+        teller.setblocking(False)
+        watcher = threading.Thread(target=_watch, args=(told, bars), name="signals", daemon=True)
+        watcher.start()
+        fd_before = signal.set_wakeup_fd(teller.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, _raise_stopped) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(fd_before)
+            teller.shutdown(socket.SHUT_WR)
+            watcher.join()
+
+
+def _watch(told: socket.socket, bars: Bars) -> None:
+    while number := told.recv(1):
+        if number[0] in _SIGNALS:
+            bars.stop(number[0])
+
+
+def _raise_stopped(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)

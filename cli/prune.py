@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
+from cli.ending import leave, report_json, say_what_matters
 from cli.options import AsJson, Config, Daily, Monthly, Profiles, Repo, Weekly
-from cli.output import say, say_trouble, show_json, show_text
-from cli.session import leave, session
+from cli.output import say, show_json, show_text
+from cli.session import session
 from flows.chains.prune import plan_prune
 from flows.chains.prune import prune as prune_chain
-from storage.format.audit_row import Outcome, row_values
+from storage.format.audit_row import Outcome
 from tasks.place import open_named
 
 
@@ -21,7 +22,9 @@ def prune(
     daily: Daily = None,
     weekly: Weekly = None,
     monthly: Monthly = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be let go, and why.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", metavar="", help="Only show what would be let go, and why.")
+    ] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -35,13 +38,14 @@ def prune(
             return
         reports = prune_chain("default", profiles or [])
         if as_json:
-            show_json([row_values(report.row) | {"remarks": report.remarks} for report in reports])
-        for report in reports:
-            if not as_json:
-                tell = say_trouble if report.outcome is Outcome.FAILED else show_text
-                tell(f"{report.profile}: {report.message}")
-            for remark in report.remarks:
-                say(f"{report.profile}: {remark}")
+            show_json([report_json(report) for report in reports])
+        else:
+            for report in reports:
+                if report.outcome is not Outcome.FAILED:
+                    show_text(f"{report.profile}: {report.message}")
+            if not reports:
+                say("There is no snapshot to prune")
+            say_what_matters(reports)
         leave(reports)
 
 
@@ -56,3 +60,5 @@ def _show_plans(names: list[str], *, as_json: bool) -> None:
             show_text(f"{item.profile.described}\n{item.plan.as_text()}\n")
         for remark in item.remarks:
             say(f"{item.profile.name}: {remark}")
+    if not planned:
+        say("There is no snapshot to prune")

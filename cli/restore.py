@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
+from cli.ending import report_json
 from cli.options import AsJson, Base, Config, OnServer, Repo
 from cli.output import say, say_trouble, show_json, show_text
 from cli.progress import progress_bars
 from cli.server import use_server
-from cli.session import leave, session, usage
+from cli.session import Exit, session, usage
 from flows.chains.restore import RestorePlan, plan_restore
 from flows.chains.restore import restore as restore_chain
-from storage.format.audit_row import Outcome, row_values
+from profiles.install_media import MediaAction
+from storage.format.audit_row import Outcome
 from tasks.audit import Report
 from tasks.catalog import LATEST
 from tasks.place import open_named
@@ -28,10 +30,10 @@ def restore(
     ] = LATEST,
     to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Restore into this empty folder.")] = None,
     in_place: Annotated[
-        bool, typer.Option("--in-place", help="Restore over the profile itself. Anki must be closed.")
+        bool, typer.Option("--in-place", metavar="", help="Restore over the profile itself. Anki must be closed.")
     ] = False,
-    plan: Annotated[bool, typer.Option("--plan", help="Only show what would be done.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before restoring in place.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", metavar="", help="Only show what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", metavar="", help="Do not ask before restoring in place.")] = False,
     base: Base = None,
     repo: Repo = None,
     server: OnServer = None,
@@ -46,31 +48,37 @@ def restore(
     """
     if (to is not None) == in_place:
         raise usage("Say where to restore: into an empty folder with --to DIR, or with --in-place over the profile.")
+    if in_place and not (plan or yes or sys.stdin.isatty()):
+        raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
     with session(config, base=base, repo=repo):
         if plan:
-            show_text(plan_restore(open_named(), profile, snapshot, to=to).as_text())
+            planned = plan_restore(open_named(), profile, snapshot, to=to)
+            if as_json:
+                show_json(_plan_json(planned))
+            else:
+                show_text(planned.as_text())
             return
-        if in_place and not yes and not sys.stdin.isatty():
-            raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
         report = _run(profile, snapshot, to, ask=in_place and not yes, on_server=use_server(server))
         if as_json:
-            show_json(row_values(report.row) | {"remarks": report.remarks})
+            show_json(report_json(report))
         else:
             (show_text if report.outcome is Outcome.COMPLETED else say_trouble)(report.message)
         for remark in report.remarks:
             say(remark)
-        leave([report])
+        if report.outcome is not Outcome.COMPLETED:
+            raise typer.Exit(Exit.FAILED)
 
 
 def _run(profile: str, snapshot: str, to: Path | None, *, ask: bool, on_server: bool) -> Report:
     if on_server:
-        if ask:
-            _confirm(plan_restore(open_named(), profile, snapshot, to=to))
+        if ask and not _confirmed(plan_restore(open_named(), profile, snapshot, to=to)):
+            say("Nothing was restored: the plan was not confirmed")
+            raise typer.Exit(Exit.FAILED)
         from flows.on_server import restore_on_server
 
         return restore_on_server(profile, snapshot, str(to.expanduser().absolute()) if to else None)
     with progress_bars():
-        return restore_chain(profile, snapshot, to=to, confirmed=_confirm if ask else _show_plan)
+        return restore_chain(profile, snapshot, to=to, confirmed=_confirmed if ask else _show_plan)
 
 
 def _show_plan(plan: RestorePlan) -> bool:
@@ -78,7 +86,23 @@ def _show_plan(plan: RestorePlan) -> bool:
     return True
 
 
-def _confirm(plan: RestorePlan) -> bool:
+def _confirmed(plan: RestorePlan) -> bool:
     say(plan.as_text())
-    typer.confirm("Restore this?", abort=True, err=True)
-    return True
+    # Not typer.confirm: it makes one thing of Ctrl-C and of No, and the audit table tells them apart.
+    sys.stderr.write("Restore this? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+
+
+def _plan_json(plan: RestorePlan) -> dict[str, object]:
+    facts = plan.manifest.facts
+    return {
+        "snapshot": plan.manifest.id,
+        "profile": plan.manifest.profile,
+        "profile_key": plan.manifest.profile_key,
+        "taken_at": plan.manifest.taken_at,
+        "folder": str(plan.folder),
+        "in_place": plan.profile is not None,
+        **{name: facts.get(name) for name in ("notes", "cards", "reviews")},
+        **{f"media_{action}": plan.media.count(action) for action in MediaAction},
+    }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.output import show_text
-from cli.session import session
+from cli.session import settings_for
 
 
 def sample(folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or one to make.")]) -> None:
@@ -16,9 +17,9 @@ def sample(folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty 
 
     Example: recollect sample ~/try/Anki2
     """
-    with session(None):
+    with settings_for(None):
         from profiles.sample import make_sample_base_folder
 
         target = folder.expanduser().absolute()
         make_sample_base_folder(target)
-        show_text(f"Two sample profiles are in {target}. Try: recollect backup --base {target}")
+        show_text(f"Two sample profiles are in {target}. Try: recollect backup --base {shlex.quote(str(target))}")

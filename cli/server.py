@@ -10,6 +10,7 @@ import urllib.request
 
 from cli.output import say
 from cli.session import usage
+from recollect.settings import shown_url
 
 _PATIENCE_S = 2
 
@@ -19,17 +20,18 @@ def use_server(wanted: bool | None) -> bool:
     if wanted is False:
         return False
     url = os.environ.get("PREFECT_API_URL")
+    shown = shown_url(url) if url else ""
     if url and _answers(url):
-        say(f"Running on the Prefect server at {url}")
+        say(f"Running on the Prefect server at {shown}")
         return True
     if wanted:
         raise usage(
-            f"No Prefect server answers at {url}. Start it, or leave --server out."
+            f"No Prefect server answers at {shown}. Start it, or leave --server out."
             if url
             else "PREFECT_API_URL does not name a Prefect server. Set it, or leave --server out."
         )
     if url:
-        say(f"No Prefect server answers at {url}; going on without it")
+        say(f"No Prefect server answers at {shown}; going on without it.")
     return False
 
 

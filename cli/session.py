@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
 
 import typer
 
 from cli.output import say_trouble
-from recollect.errors import RecollectError
-from recollect.settings import SettingsInvalid, load_settings
-from storage.format.audit_row import Outcome
-from tasks.audit import Report
-from tasks.place import using
+from recollect.errors import RecollectError, SettingsInvalid
+from recollect.settings import Settings, load_settings
 
 
 class Exit(IntEnum):
@@ -25,32 +22,62 @@ class Exit(IntEnum):
     USAGE = 2
     SKIPPED = 75
     """sysexits.h, EX_TEMPFAIL: nothing is wrong, it may work the next time."""
+    SIGNALLED = 128
+    """What shells add a signal's number to when it ended a program."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Someone wants the command to end: Ctrl-C, or SIGTERM from a system that shuts down."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__()
+        self.signal_number = signal_number
+
+
+_CTRL_C = 2
 
 
 @contextlib.contextmanager
-def session(config: Path | None, **overrides: object) -> Iterator[None]:
-    """Do a command's work under the settings that `overrides` (from the command line) and all other places give."""
+def settings_for(config: Path | None, **overrides: object) -> Iterator[Settings]:
+    """The settings that `overrides` (from the command line) and all other places give; trouble within is told."""
     try:
-        with using(load_settings(overrides, config=config)):
-            yield
+        yield load_settings(overrides, config=config)
     except SettingsInvalid as trouble:
         say_trouble(str(trouble))
         raise typer.Exit(Exit.USAGE) from trouble
     except RecollectError as trouble:
         say_trouble(str(trouble))
         raise typer.Exit(Exit.FAILED) from trouble
+    except KeyboardInterrupt as stop:
+        say_trouble("Stopped. What was stored before is untouched, and the next run goes on from there.")
+        number = stop.signal_number if isinstance(stop, Stopped) else _CTRL_C
+        raise typer.Exit(Exit.SIGNALLED + number) from stop
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        raise
+    except OSError as trouble:
+        say_trouble(_refusal(trouble))
+        raise typer.Exit(Exit.FAILED) from trouble
 
 
-def leave(reports: Iterable[Report]) -> None:
-    """End the command with the code for the worst of the outcomes."""
-    outcomes = {report.outcome for report in reports}
-    if Outcome.FAILED in outcomes:
-        raise typer.Exit(Exit.FAILED)
-    if Outcome.SKIPPED in outcomes:
-        raise typer.Exit(Exit.SKIPPED)
+@contextlib.contextmanager
+def session(config: Path | None, **overrides: object) -> Iterator[Settings]:
+    """As `settings_for`, with the settings in force for the steps of a chain."""
+    with settings_for(config, **overrides) as settings:
+        # What a repository is made of takes a moment to import; commands that need none do without.
+        from tasks.place import using
+
+        with using(settings):
+            yield settings
 
 
 def usage(message: str) -> typer.Exit:
     """Say that the command was called in a way that makes no sense; raise what this returns."""
     say_trouble(message)
     return typer.Exit(Exit.USAGE)
+
+
+def _refusal(trouble: OSError) -> str:
+    what = f"The system refused: {(trouble.strerror or type(trouble).__name__).lower()}"
+    where = f" ({trouble.filename})" if trouble.filename else ""
+    return f"{what}{where}. Check that the disk is there and has room, and that you may read and write on it."

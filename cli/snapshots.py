@@ -7,16 +7,33 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import count, moment, say, show_json, show_table, size
+from cli.output import count, moment, say, show_json, size
 from cli.session import session
+from cli.tables import Column, show_table
+from recollect.settings import shown_url
 from storage.format.manifest import Manifest
 from tasks.catalog import choose_profile, read_catalog
 from tasks.place import open_named
 
+_COLUMNS = (
+    Column("Snapshot"),
+    Column("Profile", folds=16),
+    Column("Taken"),
+    Column("Host", rank=3),
+    Column("Notes", right=True),
+    Column("Cards", right=True, rank=5),
+    Column("Reviews", right=True, rank=4),
+    Column("Media files", right=True, rank=2),
+    Column("Size", right=True, rank=1),
+    Column("Stored for it", right=True, rank=6),
+    Column("Purpose"),
+)
+
 
 def snapshots(
     profile: Annotated[
-        str | None, typer.Argument(metavar="[PROFILE]", help="A profile's name or key. Default: all.")
+        str | None,
+        typer.Argument(metavar="PROFILE", help="A profile's name or key. Default: all.", show_default=False),
     ] = None,
     repo: Repo = None,
     as_json: AsJson = False,
@@ -33,29 +50,15 @@ def snapshots(
         found = list(repository.manifests([ref for stored in chosen for ref in stored.refs]))
         manifests = [manifest for manifest in found if isinstance(manifest, Manifest)]
         remarks = [str(damage) for damage in found if not isinstance(damage, Manifest)] + list(catalog.remarks)
+        place = shown_url(repository.store.url)
         if as_json:
             show_json([_as_json(manifest) for manifest in manifests])
+        elif manifests:
+            show_table(f"Snapshots in {place}", _COLUMNS, (_row(manifest) for manifest in manifests))
         else:
-            _show(repository.store.url, manifests)
+            say(f"No snapshot can be read in {place}" if remarks else f"There is no snapshot in {place} yet")
         for remark in dict.fromkeys(remarks):
             say(remark)
-
-
-def _show(url: str, manifests: list[Manifest]) -> None:
-    columns = {
-        "Snapshot": "left",
-        "Profile": "left",
-        "Taken": "left",
-        "Host": "left",
-        "Notes": "right",
-        "Cards": "right",
-        "Reviews": "right",
-        "Media files": "right",
-        "Size": "right",
-        "Stored for it": "right",
-        "Purpose": "left",
-    }
-    show_table(f"Snapshots in {url}", columns, (_row(manifest) for manifest in manifests))
 
 
 def _row(manifest: Manifest) -> tuple[object, ...]:
@@ -82,6 +85,7 @@ def _bytes_of(manifest: Manifest) -> int:
 
 def _as_json(manifest: Manifest) -> dict[str, object]:
     return {
+        **manifest.facts,
         "snapshot": manifest.id,
         "profile": manifest.profile,
         "profile_key": manifest.profile_key,
@@ -90,5 +94,4 @@ def _as_json(manifest: Manifest) -> dict[str, object]:
         "taken_at": manifest.taken_at,
         "parent": manifest.parent,
         "bytes": _bytes_of(manifest),
-        **manifest.facts,
     }

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.chains.backup import back_up
-from flows.states import state_of
+from flows.parameters import ProfileName, RepositoryName
+from flows.states import in_a_state, state_of
 
 
 @flow(name="back-up-profile", flow_run_name="{profile}", persist_result=False)
-def back_up_profile(profile: str, repository: str = "default", force: bool = False) -> State:
+def back_up_profile(profile: ProfileName, repository: RepositoryName = "default", force: bool = False) -> State[Any]:
     """Back up one Anki profile: its collection, its media and its deletion log.
 
     Args:
@@ -18,4 +21,4 @@ def back_up_profile(profile: str, repository: str = "default", force: bool = Fal
         repository: Where to: "default", or the name of a repository in the settings.
         force: Make a snapshot even when nothing has changed.
     """
-    return state_of(back_up(profile, repository, force=force))
+    return in_a_state(lambda: state_of(back_up(profile, repository, force=force)))

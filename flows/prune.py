@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
 
 from flows.chains import prune as chain
-from recollect.errors import RecollectError
-from storage.format.audit_row import Outcome
+from flows.parameters import ProfileName, RepositoryName
+from flows.states import in_a_state, state_of_many, tell
 
 
 @flow(name="prune", persist_result=False)
-def prune(profiles: list[str] | None = None, repository: str = "default") -> State:
+def prune(profiles: list[ProfileName] | None = None, repository: RepositoryName = "default") -> State[Any]:
     """Let go of the snapshots that the retention limits no longer hold.
 
     Args:
         profiles: Names of profiles; leave it empty for all in the repository.
         repository: "default", or the name of a repository in the settings.
     """
-    try:
-        reports = chain.prune(repository, profiles or [])
-    except RecollectError as trouble:
-        return Failed(message=str(trouble))
-    summary = "; ".join(f"{report.profile}: {report.message}" for report in reports) or "There was nothing to prune"
-    failed = any(report.outcome is Outcome.FAILED for report in reports)
-    return (Failed if failed else Completed)(message=summary, data=reports)
+    return in_a_state(lambda: _prune(repository, profiles or []))
+
+
+def _prune(repository: str, profiles: list[str]) -> State[Any]:
+    reports = chain.prune(repository, profiles)
+    for report in reports:
+        tell(report.remarks)
+    summary = "; ".join(f"{report.profile}: {report.message}" for report in reports)
+    return state_of_many(reports, summary or "There was nothing to prune")

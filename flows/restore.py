@@ -3,32 +3,55 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.states import Failed
 
 from flows.chains.restore import restore
-from flows.states import state_of
+from flows.parameters import ProfileName, RepositoryName
+from flows.states import in_a_state, state_of
+from profiles.errors import TargetUnusable
 
 
 @flow(name="restore-profile", flow_run_name="{profile} from {snapshot}", persist_result=False)
 def restore_profile(
-    profile: str,
+    profile: ProfileName,
     snapshot: str = "latest",
     to: str | None = None,
     in_place: bool = False,
-    repository: str = "default",
-) -> State:
+    repository: RepositoryName = "default",
+) -> State[Any]:
     """Restore a snapshot of an Anki profile, into an empty folder or in place.
 
     Args:
         profile: The profile's name, as Anki shows it.
         snapshot: "latest", or a snapshot's id.
-        to: An empty folder to restore into; leave it empty to restore in place.
+        to: The full path of an empty folder to restore into; leave it empty to restore in place.
         in_place: Restore over the profile itself; Anki must be closed. The present state is kept as a snapshot first.
         repository: Where from: "default", or the name of a repository in the settings.
     """
-    if (to is not None) == in_place:
-        return Failed(message="Nothing was restored: name a folder to restore into, or choose in place, and not both.")
-    return state_of(restore(profile, snapshot, to=Path(to) if to else None, repository_name=repository))
+    return in_a_state(
+        lambda: state_of(
+            restore(profile, snapshot, to=_target(to, in_place=in_place), repository_name=repository),
+        )
+    )
+
+
+def _target(to: str | None, *, in_place: bool) -> Path | None:
+    """The folder to restore into, None for in place."""
+    if bool(to) == in_place:
+        raise TargetUnusable(
+            "Nothing was restored, for it was not clear where to",
+            "Name a folder to restore into, or choose in place, and not both",
+        )
+    if not to:
+        return None
+    try:
+        folder = Path(to).expanduser()
+    except RuntimeError:
+        folder = Path(to)
+    # A worker runs each flow in a folder of its own, which is gone afterwards.
+    if not folder.is_absolute():
+        raise TargetUnusable(f"Nothing was restored, for {to!r} is no full path", "Name the folder from its root on")
+    return folder

@@ -1,27 +1,93 @@
-"""How an action ended, as a state that Prefect shows."""
+"""How an action ended, as a state that Prefect shows.
+
+A state carries a name and a sentence, and no data: what a flow found out stays in this process, under its run's id.
+Prefect would keep data for its own process only, too, and loses it when the server was slow to confirm the state.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from prefect import get_run_logger
 from prefect.client.schemas.objects import State
+from prefect.exceptions import ParameterTypeError
 from prefect.states import Completed, Failed
 
+from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
+from tasks.step import running_flow_run_id
+
+T = TypeVar("T")
+
+_kept: dict[str, object] = {}
+"""What the flows of this process found out, by the id of the run, until somebody asks for it."""
 
 
-def state_of(report: Report) -> State:
-    """The flow run's final state: *Completed*, *Unchanged*, *Skipped* or *Failed*, with the reason as its message."""
+def state_of(report: Report) -> State[Any]:
+    """The final state of a run that did one thing: *Completed*, *Unchanged*, *Skipped* or *Failed*, and why."""
+    tell(report.remarks)
+    keep(report)
     if report.outcome is Outcome.FAILED:
-        return Failed(message=report.message, data=report)
-    name = {Outcome.UNCHANGED: "Unchanged", Outcome.SKIPPED: "Skipped"}.get(report.outcome)
-    return Completed(name=name or "Completed", message=report.message, data=report)
+        return Failed(message=report.message)
+    name = {Outcome.UNCHANGED: "Unchanged", Outcome.SKIPPED: "Skipped"}.get(report.outcome, "Completed")
+    return Completed(name=name, message=report.message)
 
 
-def report_of(state: State) -> Report:
-    """The report in a flow run's final state; what ended without one (a cancelled run, a defect) is raised."""
-    found = state.result(raise_on_failure=False)
-    if isinstance(found, Report):
+def state_of_many(reports: Sequence[Report], summary: str) -> State[Any]:
+    """The final state of a run over several profiles: one that failed makes it *Failed*."""
+    failed = any(report.outcome is Outcome.FAILED for report in reports)
+    return (Failed if failed else Completed)(message=summary)
+
+
+def in_a_state(action: Callable[[], State[Any]]) -> State[Any]:
+    """Do what a flow does, and end in a state even if it goes wrong: known trouble in its sentence alone.
+
+    A defect leaves its traceback in the log. It must not leave the flow: Prefect would pickle it, with whatever it
+    holds, into its results, also of a flow that persists none (flow_engine.py, handle_exception).
+    """
+    try:
+        return action()
+    except RecollectError as trouble:
+        keep(trouble)
+        return Failed(message=str(trouble))
+    except Exception as defect:  # noqa: BLE001 - it is logged with its traceback, and kept for who asks
+        get_run_logger().exception("This is a defect of Recollect")
+        keep(defect)
+        return Failed(message=f"{type(defect).__name__} in Recollect itself. The log of the run shows where.")
+
+
+def tell(remarks: Sequence[str]) -> None:
+    """Put what a person should know beside the outcome into the run's log."""
+    for remark in remarks:
+        get_run_logger().warning("%s", remark)
+
+
+def keep(found: object) -> None:
+    """Keep what the flow that runs now found out, for `kept`."""
+    flow_run_id = running_flow_run_id()
+    if flow_run_id is not None:
+        _kept[flow_run_id] = found
+
+
+def kept(state: State[Any], kind: type[T]) -> T:
+    """What the run that ended in `state` found out, if it ran in this process.
+
+    Raises the trouble or the defect that ended it, and RecollectError when it ended otherwise, as a cancelled one does.
+    """
+    found = _kept.pop(str(state.state_details.flow_run_id), None)
+    if isinstance(found, kind):
         return found
-    if isinstance(found, BaseException):
-        raise found
-    raise RuntimeError(f"The flow run ended as {state.name}: {state.message}")
+    cause = found or getattr(state.data, "result", state.data)
+    if isinstance(cause, BaseException) and not isinstance(cause, ParameterTypeError):
+        raise cause
+    raise RecollectError(
+        f"The flow run ended as {state.name}: {(state.message or 'no reason was given').rstrip('.')}",
+        "Look at the run in the Prefect UI",
+    )
+
+
+def report_of(state: State[Any]) -> Report:
+    """The report of the run of one profile that ended in `state`; errors as in `kept`."""
+    return kept(state, Report)

@@ -38,6 +38,7 @@ from profiles.source_stamp import (
     beside,
     clock_step_ns,
     first_bytes,
+    read_stamp,
     real_path,
     stamp,
     surely_unchanged,
@@ -114,7 +115,7 @@ def copy_collection(
     """Copy `collection`, open in Anki or not, into the new single file `target`, which only its owner may read.
 
     `target` must not exist and its folder must be private. What goes wrong leaves nothing at `target` or beside it.
-    `pause` waits some seconds between attempts: about four in all for the eight.
+    `pause` waits some seconds between attempts: about three in all for the eight.
 
     Raises CollectionMissing, SourceUnreadable, CollectionDamaged (neither the database nor its log make sense),
     SourceBusy (no attempt met a moment of calm), TargetUnusable (full disk, or `target` is taken).
@@ -155,7 +156,7 @@ def _attempt(
 ) -> tuple[int, SourceStamp, str, Replay]:
     try:
         taken_at_ns = time.time_ns()
-        seen = stamp(source)
+        seen = read_stamp(source)
         try:
             header = parse_header(seen.wal_header)
             if _is_hot(beside(source, "-journal")):
@@ -216,7 +217,7 @@ def _copy_untouched(source: Path, target: Path, seen: SourceStamp, meter: _Meter
                     _copy_bytes(sidecar, beside(target, suffix), meter)
             except FileNotFoundError:
                 beside(target, suffix).unlink(missing_ok=True)
-        if stamp(source) != seen:
+        if read_stamp(source) != seen:
             raise _UnsoundError("it was written to during the copy")
 
 
@@ -228,7 +229,7 @@ def _settled(
         return taken_at_ns, seen
     pause(max(clock_step_ns(time_ns) for time_ns in seen.times_ns()) / 1e9)
     taken_at_ns = time.time_ns()
-    later = stamp(source)
+    later = read_stamp(source)
     if later != seen or _is_young(later, taken_at_ns):
         raise _UnsoundError("it was written to a moment ago")
     return taken_at_ns, later
@@ -331,7 +332,8 @@ def _names_other_databases(journal: Path) -> bool:
 
 def _page_size(target: Path, source: Path) -> int:
     """The page size in the copy's header (https://www.sqlite.org/fileformat2.html#the_database_header)."""
-    head = first_bytes(target)
+    with target_troubles(target):
+        head = first_bytes(target)
     page_size = int.from_bytes(head[16:18], "big")
     page_size = 65536 if page_size == 1 else page_size
     if not head.startswith(b"SQLite format 3\0") or page_size < 512 or page_size & (page_size - 1):

@@ -145,7 +145,7 @@ def choose(found: Found, names: Sequence[str]) -> tuple[Profile, ...]:
         return everything
     chosen: dict[Profile, None] = {}
     for name in names:
-        profile = _named(found, name)
+        profile = named(found, name)
         if not profile.can_be_backed_up:
             raise CollectionMissing(
                 f"The profile {_quoted(profile.name)} has no collection in {profile.folder}",
@@ -155,7 +155,8 @@ def choose(found: Found, names: Sequence[str]) -> tuple[Profile, ...]:
     return tuple(chosen)
 
 
-def _named(found: Found, name: str) -> Profile:
+def named(found: Found, name: str) -> Profile:
+    """The one profile of that name, by the rule of `choose`, also when it has no collection. Raises ProfileUnknown."""
     for spelled in (str, _fold):
         matches = [profile for profile in found.profiles if spelled(profile.name) == spelled(name)]
         if len(matches) == 1:

@@ -143,7 +143,8 @@ def install_collection(prepared: Path, collection: Path, *, before_swap: Callabl
 
     Raises AnkiIsOpen (also when another restore is at work), SourceBusy when the collection changed meanwhile,
     TargetUnusable, SourceUnreadable, CollectionDamaged when `prepared` is no database; ValueError when `prepared` is
-    not a sibling of `collection`. After any of them the old state is there, unchanged in content.
+    not a sibling of `collection`. After any of them the old state is there, unchanged in content; only a disk that
+    fails to confirm the very last rename leaves the new one in place and still raises TargetUnusable.
     """
     with told_plainly(f"{collection} could not be replaced"):
         old = _checked_old(collection)
@@ -319,6 +320,7 @@ def _lock(path: Path, collection: Path, locks: ExitStack) -> None:
         try:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, LOCK_LENGTH, LOCK_START)
         except (BlockingIOError, PermissionError) as error:
+            _refuse_while_open(collection)
             raise _anki_is_open(collection) from error
         if os.fstat(descriptor).st_ino != path.lstat().st_ino:
             raise _anki_is_open(collection)

@@ -110,14 +110,18 @@ def real_path(collection: Path) -> Path:
 
 def stamp(collection: Path) -> SourceStamp:
     """The present state of `collection`. Raises CollectionMissing or SourceUnreadable."""
-    source = real_path(collection)
     try:
-        main = FileStamp.of(_regular(source))
-        wal = _file_stamp(beside(source, "-wal"))
-        wal_header = first_bytes(beside(source, "-wal")) if wal and wal.size else b""
-        return SourceStamp(main, wal, _file_stamp(beside(source, "-journal")), wal_header)
+        return read_stamp(real_path(collection))
     except OSError as error:
         raise source_trouble(error, collection) from error
+
+
+def read_stamp(source: Path) -> SourceStamp:
+    """As `stamp`, for a path without symbolic links. Raises OSError, or SourceUnreadable for what is no file."""
+    main = FileStamp.of(_regular(source))
+    wal = _file_stamp(beside(source, "-wal"))
+    wal_header = first_bytes(beside(source, "-wal")) if wal and wal.size else b""
+    return SourceStamp(main, wal, _file_stamp(beside(source, "-journal")), wal_header)
 
 
 def first_bytes(path: Path) -> bytes:

@@ -25,3 +25,9 @@ class RecollectError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}. {self.advice}."
+
+
+class SettingsInvalid(RecollectError):
+    """A setting is unknown, or has a value that can't be."""
+
+    code = "settings"

@@ -11,7 +11,6 @@ import json
 import os
 import platform
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,19 +26,17 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from recollect.errors import RecollectError
+from recollect.errors import SettingsInvalid
+from recollect.settings_file import (
+    PLAIN_KEY,
+    PREFIX,
+    chosen_file,
+    full_path,
+    is_path,
+    shown_key,
+)
 
-CONFIG_FILE_NAME = "recollect.toml"
-_PREFIX = "RECOLLECT_"
-_LARGEST_CONFIG = 1 << 20
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _TABLES = ("repo_options", "repositories")
-
-
-class SettingsInvalid(RecollectError):
-    """A setting is unknown, or has a value that can't be."""
-
-    code = "settings"
 
 
 def _no_truth_value(value: object) -> object:
@@ -56,24 +53,15 @@ def _no_empty_path(value: object) -> object:
     return value
 
 
-def _full_path(path: Path) -> Path:
-    try:
-        return Path(os.path.normpath(path.expanduser().absolute()))
-    except RuntimeError:
-        raise ValueError("starts with ~ and the name of a user who is not known here") from None
-    except OSError:
-        raise ValueError("is relative, and the current folder is gone") from None
-
-
 def _full_address(value: str) -> str:
     if any(ord(letter) < 32 for letter in value):
         raise ValueError("should hold no control characters")
-    return str(_full_path(Path(value))) if _is_path(value) else value
+    return str(full_path(Path(value))) if is_path(value) else value
 
 
 def _repository_names(repositories: dict[str, RepositorySettings]) -> dict[str, RepositorySettings]:
     for name in repositories:
-        if not _PLAIN_KEY.fullmatch(name):
+        if not PLAIN_KEY.fullmatch(name):
             raise ValueError("the name of a repository should be made of at most 64 letters, digits, - _ and .")
         if name == "default":
             raise ValueError("no repository can be named default: that is the one that `repo` names")
@@ -82,7 +70,7 @@ def _repository_names(repositories: dict[str, RepositorySettings]) -> dict[str, 
 
 Count = Annotated[int, Field(ge=0, le=9999), BeforeValidator(_no_truth_value)]
 Workers = Annotated[int, Field(ge=1, le=32), BeforeValidator(_no_truth_value)]
-FullPath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(_full_path)]
+FullPath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(full_path)]
 Address = Annotated[str, Field(min_length=1), AfterValidator(_full_address)]
 Options = Annotated[dict[str, JsonValue], Field(repr=False)]
 
@@ -106,7 +94,7 @@ class Settings(BaseSettings):
     """Everything that can be set. Made by `load_settings`; paths are absolute."""
 
     model_config = SettingsConfigDict(
-        env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
     base: FullPath | None = Field(
@@ -172,7 +160,7 @@ class _FileSource(InitSettingsSource):
     """The settings in a recollect.toml."""
 
     def __init__(self, settings_cls: type[BaseSettings], config: Path) -> None:
-        super().__init__(settings_cls, init_kwargs=_with_full_paths(_read(config), config.parent))
+        super().__init__(settings_cls, init_kwargs=read_file(config, SETTING_NAMES))
 
     def __call__(self) -> dict[str, Any]:
         found = dict(super().__call__())
@@ -208,7 +196,7 @@ def load_settings(overrides: Mapping[str, object] = {}, *, config: Path | None =
     Raises SettingsInvalid naming the file and the key, with what is allowed, and never a value.
     """
     given = {name: value for name, value in overrides.items() if value is not None}
-    file = _config_file(config)
+    file = chosen_file(config)
     try:
         return Settings(**cast(dict[str, Any], given | {"config_file": file}))
     except ValidationError as error:
@@ -263,7 +251,7 @@ def _named(settings: Settings, name: str) -> RepositorySettings:
     if name in settings.repositories:
         return settings.repositories[name]
     known = ", ".join(sorted(settings.repositories)) or "none"
-    shown = name if _PLAIN_KEY.fullmatch(name) else "of that name"
+    shown = name if PLAIN_KEY.fullmatch(name) else "of that name"
     raise SettingsInvalid(
         f"There is no repository {shown} in the settings",
         f"Known names: {known}. Otherwise write a URL, or a path with a slash in it, such as ./backups",
@@ -278,13 +266,7 @@ def _options_for(settings: Settings, url: str) -> Mapping[str, Any]:
 
 def _is_address(value: str) -> bool:
     """Whether `value` is a URL or a path, rather than the name of a repository."""
-    return "://" in value or "::" in value or _is_path(value)
-
-
-def _is_path(value: str) -> bool:
-    if "://" in value or "::" in value:
-        return False
-    return value.startswith(("~", ".")) or "/" in value or "\\" in value or bool(re.match(r"[A-Za-z]:", value))
+    return "://" in value or "::" in value or is_path(value)
 
 
 def _discreet(arguments: Iterable[tuple[str | None, Any]]) -> Iterable[tuple[str | None, Any]]:
@@ -292,89 +274,12 @@ def _discreet(arguments: Iterable[tuple[str | None, Any]]) -> Iterable[tuple[str
         yield name, shown_url(value) if name in {"repo", "url"} and isinstance(value, str) else value
 
 
-def _config_file(explicit: Path | None) -> Path | None:
-    if explicit is not None:
-        return _existing(explicit, "the command line")
-    if named := os.environ.get(f"{_PREFIX}CONFIG"):
-        return _existing(Path(named), f"the environment variable {_PREFIX}CONFIG")
-    user_config = platformdirs.user_config_path("recollect", appauthor=False)
-    for candidate in (Path(CONFIG_FILE_NAME), user_config / CONFIG_FILE_NAME):
-        try:
-            if os.path.isfile(candidate):  # noqa: PTH113 - Path.is_file() raises where a folder can't be entered
-                return _full_path(candidate)
-        except ValueError:
-            continue
-    return None
-
-
-def _existing(config: Path, origin: str) -> Path:
-    try:
-        path = _full_path(config)
-    except ValueError as error:
-        problem = f"The settings file {config}, named by {origin}, {error}"
-    else:
-        if os.path.isfile(path):  # noqa: PTH113 - as above
-            return path
-        problem = f"The settings file {path}, named by {origin}, does not exist"
-    raise SettingsInvalid(problem, "Correct the name, or leave it out to go by the usual places")
-
-
-def _read(config: Path) -> dict[str, Any]:
-    fault: str
-    try:
-        with config.open("rb") as file:
-            content = file.read(_LARGEST_CONFIG + 1)
-        if len(content) <= _LARGEST_CONFIG:
-            # Windows' Notepad puts a byte order mark in front, which TOML does not know.
-            return _with_known_keys(tomllib.loads(content.decode("utf-8-sig")), config)
-        fault = "is larger than 1 MiB"
-    except OSError as error:
-        fault = f"can't be read: {(error.strerror or type(error).__name__).lower()}"
-    except UnicodeDecodeError:
-        fault = "is not UTF-8 text"
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"\(at (?:line \d+, column \d+|end of document)\)$", str(error))
-        fault = f"is not valid TOML {place[0] if place else ''}".rstrip()
-    except (ValueError, RecursionError):
-        fault = "is not valid TOML: a number is too long, or tables are nested too deep"
-    raise SettingsInvalid(f"The settings file {config} {fault}", "Correct it, or move it away to go by the defaults")
-
-
-def _with_known_keys(found: dict[str, Any], config: Path) -> dict[str, Any]:
-    if unknown := sorted(set(found) - set(SETTING_NAMES)):
-        raise SettingsInvalid(
-            f"The settings file {config} holds unknown keys: {', '.join(map(_shown_key, unknown))}",
-            f"Known are: {', '.join(SETTING_NAMES)}",
-        )
-    return found
-
-
-def _with_full_paths(found: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Relative paths in a file mean the file's own folder: a scheduled run starts anywhere."""
-
-    def full(value: object) -> object:
-        return str(folder / value) if isinstance(value, str) and value and not value.startswith("~") else value
-
-    def full_address(value: object) -> object:
-        return full(value) if isinstance(value, str) and _is_path(value) else value
-
-    for key in {"base", "cache"} & found.keys():
-        found[key] = full(found[key])
-    if "repo" in found:
-        found["repo"] = full_address(found["repo"])
-    repositories = found.get("repositories")
-    for repository in repositories.values() if isinstance(repositories, dict) else ():
-        if isinstance(repository, dict) and "url" in repository:
-            repository["url"] = full_address(repository["url"])
-    return found
-
-
 def _explained(error: ValidationError, given: Mapping[str, object], config: Path | None) -> SettingsInvalid:
     problems: list[str] = []
     advices: list[str] = []
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
         place = detail["loc"] or ("settings",)
-        key = ".".join(_shown_key(part) for part in place)
+        key = ".".join(shown_key(part) for part in place)
         origin = _origin(str(place[0]), given, config)
         if detail["type"] == "extra_forbidden":
             problems.append(f"The key {key} in {origin} is unknown")
@@ -393,8 +298,8 @@ def _origin(key: str, given: Mapping[str, object], config: Path | None) -> str:
     origins = []
     if key in given:
         origins.append("the command line")
-    if any(name.upper() == f"{_PREFIX}{key.upper()}" and value for name, value in os.environ.items()):
-        origins.append(f"the environment variable {_PREFIX}{key.upper()}")
+    if any(name.upper() == f"{PREFIX}{key.upper()}" and value for name, value in os.environ.items()):
+        origins.append(f"the environment variable {PREFIX}{key.upper()}")
     if config is not None and (key in _TABLES or not origins):
         origins.append(str(config))
     # Only tables are merged; of anything else the first origin alone counts.
@@ -402,7 +307,7 @@ def _origin(key: str, given: Mapping[str, object], config: Path | None) -> str:
 
 
 def _unparsable_environment() -> SettingsInvalid:
-    variables = [f"{_PREFIX}{key.upper()}" for key in _TABLES]
+    variables = [f"{PREFIX}{key.upper()}" for key in _TABLES]
     broken = [name for name in variables if (text := os.environ.get(name)) and not _is_json(text)] or variables
     return SettingsInvalid(
         f"The environment variable {' or '.join(broken)} is not valid JSON",
@@ -416,9 +321,3 @@ def _is_json(text: str) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _shown_key(key: object) -> str:
-    # A URL with a password may have landed where a name belongs.
-    text = str(key)
-    return text if _PLAIN_KEY.fullmatch(text) else "(an odd key)"

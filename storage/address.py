@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -26,6 +27,9 @@ NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _PROTOCOL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
 """Two letters or more, so that the drive of a Windows path is none."""
+
+_UNESCAPED_PASSWORD: Final = re.compile(r"([^:@/?#\[]*):(?!\d*(?:[/?#]|$)).*@", re.DOTALL)
+"""A user's name and a password in which / ? # may stand as they are: no valid URL, but nothing to print either."""
 
 _EXTRAS: Final = {
     "sftp": "sftp",
@@ -48,11 +52,12 @@ def open_store(
     must_exist: bool = False,
     retries: RetryRule | None = None,
 ) -> Store:
-    """Return the store at `url`: a path, or any URL that fsspec reaches (`file://`, `s3://`, `sftp://`, `memory://`, ...).
+    """Return the store at `url`: a path, or any URL that fsspec reaches (`s3://`, `sftp://`, `file://`, ...).
 
-    `options` are those of the protocol's filesystem (S3: endpoint_url, key, secret, ...; SFTP: those of `asyncssh.connect`).
-    Nothing is contacted unless `must_exist`, which raises NotARepository when there is nothing at that place; without it
-    the first write makes the folder. `retries` is for tests. Raises StoreAddressInvalid for a URL or options that can't be used.
+    `options` are those of the protocol's filesystem (S3: endpoint_url, key, secret, ...; SFTP: those of
+    `asyncssh.connect`). Nothing is contacted unless `must_exist`, which raises NotARepository when there is nothing at
+    that place; without it the first write makes the folder. `retries` is for tests. Raises StoreAddressInvalid for a
+    URL or options that can't be used.
     """
     if not url.strip() or any(ord(character) < 32 for character in url):
         raise StoreAddressInvalid("The repository's URL is empty or has control characters in it", _EXAMPLES)
@@ -63,7 +68,9 @@ def open_store(
     usual = RetryRule(tries=_LOCAL_TRIES) if opener is _open_local else RetryRule()
     try:
         with in_words("open", "", safe):
-            store = FsspecStore(opener(url, protocol, dict(options), must_exist), safe, retries=retries or usual)
+            store = FsspecStore(
+                opener(_Wanted(url, protocol, dict(options), must_exist)), safe, retries=retries or usual
+            )
             if must_exist:
                 _check_exists(store)
     except ImportError as error:
@@ -82,7 +89,10 @@ def safe_url(url: str) -> str:
     matched = _PROTOCOL.match(url)
     if matched is None or matched[1].lower() in {"file", "local"}:
         return str(_local_root(url))
-    rest = url[matched.end() + 2 :].partition("?")[0].partition("#")[0]
+    rest = url[matched.end() + 2 :]
+    if unescaped := _UNESCAPED_PASSWORD.match(rest):
+        rest = f"{unescaped[1]}@{rest[unescaped.end() :]}"
+    rest = rest.partition("?")[0].partition("#")[0]
     place, slash, path = rest.partition("/")
     user, at, host = place.rpartition("@")
     return f"{matched[1].lower()}://{user.partition(':')[0]}{at}{host}{slash}{path}".rstrip("/")
@@ -91,37 +101,48 @@ def safe_url(url: str) -> str:
 _EXAMPLES: Final = "Give a folder such as /backups/anki, or a URL such as s3://bucket/anki or sftp://user@host/backups"
 
 
-def _open_local(url: str, protocol: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: FBT001
-    if options:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `open_store` was asked for."""
+
+    url: str
+    protocol: str
+    options: dict[str, Any]
+    must_exist: bool
+
+
+def _open_local(wanted: _Wanted) -> Medium:
+    if wanted.options:
         raise StoreAddressInvalid(
-            f"A {protocol} repository takes no options, but got {', '.join(sorted(options))}", "Remove the options"
+            f"A folder on this computer takes no options, but got {', '.join(sorted(wanted.options))}",
+            "Remove the options",
         )
-    root = _local_root(url)
+    root = _local_root(wanted.url)
     if root == Path(root.anchor):
         raise StoreAddressInvalid(f"A repository can't be the whole disk {root}", "Name a folder in it")
-    return LocalMedium(root, must_exist=must_exist)
+    return LocalMedium(root, must_exist=wanted.must_exist)
 
 
-def _open_memory(url: str, _: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: ARG001, FBT001
-    from storage.memory_medium import MemoryMedium
+def _open_memory(wanted: _Wanted) -> Medium:
+    filesystem = _made("memory", wanted.options)
+    medium: Medium = _late("storage.memory_medium").MemoryMedium(filesystem, filesystem._strip_protocol(wanted.url))
+    return medium
 
-    filesystem = _made("memory", options)
-    return MemoryMedium(filesystem, filesystem._strip_protocol(url))
 
-
-def _open_s3(url: str, _: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: ARG001, FBT001
-    parts = _split(url)
+def _open_s3(wanted: _Wanted) -> Medium:
+    parts, options = _split(wanted.url), wanted.options
     bucket = _host(parts)
     if not bucket:
-        raise StoreAddressInvalid(f"The URL {safe_url(url)} names no bucket", _EXAMPLES)
+        raise StoreAddressInvalid(f"The URL {safe_url(wanted.url)} names no bucket", _EXAMPLES)
     if parts.username is not None:
         options.setdefault("key", unquote(parts.username))
         options.setdefault("secret", unquote(parts.password or ""))
     options["config_kwargs"] = {**_S3_CLIENT, **options.get("config_kwargs", {})}
     # A cached listing hides what other machines wrote since.
-    filesystem = _made("s3", {**options, "use_listings_cache": False})
+    options |= {"use_listings_cache": False, "skip_instance_cache": True}
+    filesystem = _late("storage.s3_filesystem").PromptS3FileSystem(**options)
     filesystem.retries = 1  # the store's own rule is the only one: rules on top of each other multiply
-    root = f"{bucket}/{_inner_path(parts)}"
+    root = f"{bucket}/{parts.path.strip('/')}"
     # With more than one request at a time, each read would begin with a question for the size.
     return _object_medium(filesystem, root, reading={"max_concurrency": 1})
 
@@ -131,49 +152,46 @@ _S3_CLIENT: Final[Mapping[str, Any]] = {
     "read_timeout": 60,
     "retries": {"max_attempts": 0},
     "max_pool_connections": 32,
-    # Some servers send the checksum of the whole object with a part of it. What is read is checked against its id anyway.
+    # Some servers send the checksum of the whole object with a part of it; and what is read is checked by its id.
     "response_checksum_validation": "when_required",
 }
 
 
-def _open_sftp(url: str, _: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: FBT001
-    parts = _split(url)
+def _open_sftp(wanted: _Wanted) -> Medium:
+    parts, options = _split(wanted.url), wanted.options
     host = _host(parts)
     path = unquote(parts.path)
     if not host or not path.strip("/"):
-        raise StoreAddressInvalid(f"The URL {safe_url(url)} names no server or no folder on it", _EXAMPLES)
+        raise StoreAddressInvalid(f"The URL {safe_url(wanted.url)} names no server or no folder on it", _EXAMPLES)
     found = {"host": host, "port": parts.port, "username": parts.username, "password": parts.password}
     for option, value in found.items():
         if value is not None:
             options.setdefault(option, unquote(value) if isinstance(value, str) else value)
-    from storage.sftp_medium import SftpMedium
-
     root = path.removeprefix("/~/") if path.startswith("/~/") else path  # as in scp and git: below the home folder
-    return SftpMedium(root, options, must_exist=must_exist)
+    medium: Medium = _late("storage.sftp_medium").SftpMedium(root, options, must_exist=wanted.must_exist)
+    return medium
 
 
-def _open_any(url: str, protocol: str, options: dict[str, Any], must_exist: bool) -> Medium:  # noqa: ARG001, FBT001
-    from fsspec.registry import get_filesystem_class, known_implementations, registry
-
-    if protocol not in known_implementations and protocol not in registry:
+def _open_any(wanted: _Wanted) -> Medium:
+    protocol, url = wanted.protocol, wanted.url
+    known = _late("fsspec.registry")
+    if protocol not in known.known_implementations and protocol not in known.registry:
         raise StoreAddressInvalid(f"No kind of store is called {protocol}://", _EXAMPLES)
-    kind = get_filesystem_class(protocol)
-    filesystem = _made(protocol, {**kind._get_kwargs_from_urls(url), "use_listings_cache": False, **options})
+    kind = known.get_filesystem_class(protocol)
+    filesystem = _made(protocol, {**kind._get_kwargs_from_urls(url), "use_listings_cache": False, **wanted.options})
     root = kind._strip_protocol(url)
     if protocol in _OBJECT_STORES:
         return _object_medium(filesystem, root)
-    from storage.tree_medium import TreeMedium
-
-    return TreeMedium(filesystem, root)
+    medium: Medium = _late("storage.tree_medium").TreeMedium(filesystem, root)
+    return medium
 
 
 def _object_medium(filesystem: Any, root: str, reading: Mapping[str, Any] = NO_OPTIONS) -> Medium:
-    from storage.object_medium import ObjectMedium
+    medium: Medium = _late("storage.object_medium").ObjectMedium(filesystem, root, reading=reading)
+    return medium
 
-    return ObjectMedium(filesystem, root, reading=reading)
 
-
-_OPENERS: Final[Mapping[str, Callable[[str, str, dict[str, Any], bool], Medium]]] = {
+_OPENERS: Final[Mapping[str, Callable[[_Wanted], Medium]]] = {
     "file": _open_local,
     "local": _open_local,
     "memory": _open_memory,
@@ -184,10 +202,14 @@ _OPENERS: Final[Mapping[str, Callable[[str, str, dict[str, Any], bool], Medium]]
 }
 
 
+def _late(module: str) -> Any:
+    """Import a module when a URL asks for it: the packages of the protocols are slow to load, or not installed."""
+    return importlib.import_module(module)
+
+
 def _made(protocol: str, options: Mapping[str, Any]) -> Any:
-    fsspec = importlib.import_module("fsspec")
     # fsspec keeps and shares filesystems by their arguments, also one whose connection broke.
-    return fsspec.filesystem(protocol, **{**options, "skip_instance_cache": True})
+    return _late("fsspec").filesystem(protocol, **{**options, "skip_instance_cache": True})
 
 
 def _check_exists(store: FsspecStore) -> None:
@@ -216,17 +238,18 @@ def _split(url: str) -> SplitResult:
         parts.port  # noqa: B018 -- it is read when asked for, and raises then
     except ValueError as error:
         raise StoreAddressInvalid(f"The URL {safe_url(url)} is malformed", _EXAMPLES) from error
+    if parts.query or parts.fragment:
+        raise StoreAddressInvalid(
+            f"The URL {safe_url(url)} goes on with ? or #, which have no meaning here",
+            "Pass options apart from the URL, and choose a folder without these characters",
+        )
     return parts
 
 
 def _host(parts: SplitResult) -> str:
-    """Return the host or bucket in the spelling of the URL: `hostname` is lower case, and a bucket's name may not be."""
+    """Return the host or bucket as the URL spells it: `hostname` is lower case, and a bucket's name may not be."""
     place = parts.netloc.rpartition("@")[2]
     return parts.hostname or "" if place.startswith("[") else place.partition(":")[0]
-
-
-def _inner_path(parts: SplitResult) -> str:
-    return unquote(parts.path).strip("/")
 
 
 def _package_missing(protocol: str, safe: str) -> StoreAddressInvalid:

@@ -115,7 +115,7 @@ class FsspecStore:
         if len(data) == length and not ends_before_start:
             return data
         raise Damaged(
-            f"The object {name} in {self._url} is shorter than it should be: bytes {start} to {start + length} were asked for",
+            f"The object {name} in {self._url} is shorter than it should be: it ends before byte {start + length}",
             "Run `recollect verify` to see which backups are affected",
         )
 
@@ -123,13 +123,14 @@ class FsspecStore:
 def sweep_leftovers(store: Store, older_than: timedelta = timedelta(days=1)) -> int:
     """Remove the temporary files that killed writers left, if older than that by the store's clock; return how many.
 
-    Only local folders and servers that store a file in place have any; on object stores an upload under way is no object.
+    Only local folders and servers that store a file in place have any; on object stores an upload under way is no
+    object.
     """
     return store.sweep(older_than) if isinstance(store, FsspecStore) else 0
 
 
 def _can_be_ours(name: str) -> bool:
-    """Tell whether an object of that name can have come from us: a foreign file in the folder is none of our business."""
+    """Tell whether an object of that name can have come from us; foreign files there are not our business."""
     try:
         checked_name(name)
     except ValueError:

@@ -1,7 +1,7 @@
 """Objects as files of a local or mounted folder.
 
-fsspec's own local filesystem writes in place (a crash leaves a torn file), never calls fsync, and leaves out of a listing what
-it can't read; so this medium speaks to the operating system directly.
+fsspec's own local filesystem writes in place (a crash leaves a torn file), never calls fsync, and leaves out of a
+listing what it can't read; so this medium speaks to the operating system directly.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _NO_FSYNC_OF_FOLDERS: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPN
 class LocalMedium:
     """Files below `root`. `create` is exclusive by a hard link (on Windows by rename).
 
-    Once the root has been seen, it is never made anew and its absence is an error: a folder on a disk that was unplugged must
-    not look like an empty repository, nor be rebuilt on the bare mount point.
+    Once the root has been seen, it is never made anew and its absence is an error: a folder on a disk that was
+    unplugged must not look like an empty repository, nor be rebuilt on the bare mount point.
     """
 
     def __init__(self, root: Path, *, must_exist: bool = False) -> None:
@@ -151,7 +151,7 @@ class LocalMedium:
         return True
 
     def _make_folder(self, folder: Path) -> None:
-        """Make a folder and those above it, each entry durable: a file is only as safe as the folders that lead to it."""
+        """Make a folder and those above it, each flushed: a file is only as safe as the folders that lead to it."""
         if folder.is_dir():
             self._root_seen = True
             return
@@ -170,7 +170,7 @@ class LocalMedium:
 
 
 class _folders_are_not_objects:  # noqa: N801 -- reads as a phrase where it is used, like contextlib.suppress
-    """Turns the answers for a name that is a folder, or lies below a file, into FileNotFoundError, as on object stores."""
+    """Turns the answers for a name that is a folder, or lies below a file, into FileNotFoundError."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -249,7 +249,10 @@ def _fsync_folder(folder: Path) -> None:
     """Make new names in a folder durable. Windows can't open folders, and writes their entries through by itself."""
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # a folder that one may pass through, but not read
     try:
         _fsync(descriptor)
     except OSError as error:

@@ -1,7 +1,7 @@
 """What differs between the kinds of places that a store can lie on.
 
-A medium does the work for names that were checked already, and raises whatever its library raises; `storage.fsspec_store` puts
-the checks, the retries and the sentences around it, once for all kinds.
+A medium does the work for names that were checked already, and raises whatever its library raises;
+`storage.fsspec_store` puts the checks, the retries and the sentences around it, once for all kinds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Medium(Protocol):
         ...
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """Return up to `length` bytes (at least 1 is asked for), fewer only where the object ends. Raises FileNotFoundError."""
+        """Return `length` bytes (at least 1), fewer only where the object ends. Raises FileNotFoundError."""
         ...
 
     def write(self, name: str, data: bytes) -> None:
@@ -50,7 +50,7 @@ class Medium(Protocol):
         ...
 
     def sweep(self, older_than: timedelta) -> int:
-        """Remove what killed writers left, if it is older than that by the store's clock; return how many there were."""
+        """Remove what killed writers left, if older than that by the store's clock; return how many there were."""
         ...
 
 

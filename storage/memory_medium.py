@@ -1,4 +1,4 @@
-"""Objects in the memory of this process, for tests and trials (fsspec's `memory://`, shared by all stores of the process)."""
+"""Objects in the memory of this process, for tests and trials (fsspec's `memory://`, one for the whole process)."""
 
 from __future__ import annotations
 

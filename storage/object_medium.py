@@ -1,8 +1,9 @@
 """Objects in an object store: S3 and what speaks its language, Google Cloud Storage, Azure.
 
-One put is one step there: an object appears whole or not at all, so no temporary names are needed. `create` is exclusive
-where the service honours a conditional put (AWS, Ceph, Google). `rclone serve s3` ignores the condition: there two
-writers at the same instant may both succeed, and only the look beforehand keeps an object that was there already.
+One put is one step there: an object appears whole or not at all, so no temporary names are needed. `create` is
+exclusive where the service honours a conditional put (AWS, Ceph, Google). `rclone serve s3` ignores the condition:
+there two writers at the same instant may both succeed, and only the look beforehand keeps an object that was there
+already.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import errno
 import inspect
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from storage.store import StoredObject
 
-_WHEN_WRITTEN: Final = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+_WHEN_WRITTEN: Final = ("LastModified", "last_modified", "updated", "mtime", "modify", "modified", "created")
 """What the libraries call the time of the last write, in details of an object."""
 
 
@@ -88,7 +90,10 @@ class ObjectMedium:
         return 0
 
     def _confirm(self, name: str, data: bytes) -> None:
-        arrived = self.size(name)
+        try:
+            arrived = self.size(name)
+        except FileNotFoundError as error:  # rclone hides an object while another writer replaces it
+            raise OSError(errno.EIO, "The object is not there after it was put", name) from error
         if arrived != len(data):
             raise OSError(errno.EIO, f"{arrived} of {len(data)} bytes arrived", name)
 
@@ -105,7 +110,12 @@ def when_written(details: Mapping[str, Any]) -> datetime:
     for key in _WHEN_WRITTEN:
         value = details.get(key)
         if isinstance(value, str):
-            value = datetime.fromisoformat(value)
+            # FTP's MLSD writes 20260131235959, with or without a fraction, in UTC (RFC 3659 2.3); the others write ISO
+            # 8601.
+            digits = re.match(r"\d{14}", value)
+            value = (
+                datetime.strptime(f"{digits[0]}+0000", "%Y%m%d%H%M%S%z") if digits else datetime.fromisoformat(value)
+            )
         if isinstance(value, int | float):
             return datetime.fromtimestamp(value, UTC)
         if isinstance(value, datetime):

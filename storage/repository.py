@@ -23,7 +23,7 @@ from storage.errors import (
     StorageError,
     UnsupportedFormat,
 )
-from storage.format.blob import BlobId, PackId, pack_of_name
+from storage.format.blob import BlobId, PackId, pack_name, pack_of_name
 from storage.format.configuration import (
     CONFIGURATION_NAME,
     Configuration,
@@ -82,6 +82,7 @@ class Repository:
         self.seal: Seal = OpenSeal(bytes.fromhex(configuration.id))
         self._cache = ObjectCache(cache / configuration.id if cache else None)
         self._index: Index | None = None
+        self._written: dict[str, int] = {}
         self.damaged_indexes: tuple[Damaged, ...] = ()
         """What was wrong with index files when they were last read. While there is any, nothing may be collected."""
 
@@ -143,6 +144,7 @@ class Repository:
     def forget_index(self) -> None:
         """Let the next use of the index read it anew."""
         self._index = None
+        self._written.clear()
 
     def read(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
         """Each of `blobs` once, with its plain bytes, in whatever order costs least."""
@@ -150,14 +152,22 @@ class Repository:
 
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
         """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored."""
-        return WriteSession(self.store, self.seal, self.index(), uploads=uploads, landed=landed)
+        return WriteSession(
+            self.store, self.seal, self.index(), uploads=uploads, landed=landed, wrote=self._written.__setitem__
+        )
 
     def commit(self, manifest: Manifest) -> tuple[SnapshotRef, int]:
         """Make a snapshot exist. All that it names must be stored; returns the manifest's stored size in bytes too."""
         self._confirm(manifest)
         ref = SnapshotRef(manifest.profile_key, manifest.id)
-        stored = write_manifest(self.seal, manifest)
-        self.store.write(snapshot_name(ref.profile_key, ref.id), stored)
+        name, stored = snapshot_name(ref.profile_key, ref.id), write_manifest(self.seal, manifest)
+        self.store.write(name, stored)
+        if self.store.size(name) != len(stored):
+            self.store.remove(name)
+            raise Damaged(
+                f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
+                "Check that disk or server with `recollect check-store`, then run the backup again",
+            )
         return ref, len(stored)
 
     def move_to_trash(self, ref: SnapshotRef) -> None:
@@ -174,13 +184,12 @@ class Repository:
         """Look once more, at the store itself: whether all that a manifest names is there (DESIGN.md, law 1).
 
         As long as every pack that the index knows is there, and as long as it has to be, so is every blob in it. When
-        one has gone, or never landed, the manifest's listings are walked.
+        one has gone, or never landed, or an index file did not, the manifest's listings are walked by a new index.
         """
         self._refuse_another_repository()
         roots = [file.pieces.root for file in manifest.files] + [folder.entries.root for folder in manifest.folders]
         named = [root for root in roots if root is not None]
-        present = self._present_packs()
-        if any(present.get(pack, 0) < needed for pack, needed in self.index().packs().items()):
+        if not self._all_is_there():
             self.forget_index()
             named += [piece for file in manifest.files for piece in read_pieces(self.read, file.pieces)]
             for folder in manifest.folders:
@@ -191,6 +200,12 @@ class Repository:
                 f"The snapshot {manifest.id} was about to name pieces that are not stored",
                 "Run the backup again; nothing that was stored before is touched",
             )
+
+    def _all_is_there(self) -> bool:
+        """Whether every pack that the index knows, and all that was written here, is there in its full length."""
+        needed = {pack_name(pack): size for pack, size in self.index().packs().items()} | self._written
+        present = {item.name: item.size for folder in ("packs", "index") for item in self.store.list(folder)}
+        return all(present.get(name, 0) >= size for name, size in needed.items())
 
     def _refuse_another_repository(self) -> None:
         """The place may hold another repository by now: two that were created at once, a disk that was changed."""

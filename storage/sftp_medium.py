@@ -1,11 +1,11 @@
 """Objects as files of an SSH server, over SFTP.
 
-Connections and channels are those of `sshfs`; the requests are made on its channels directly, because its own methods write
-in place, never ask the server to flush to disk, and hide which rename they used.
+Connections and channels are those of `sshfs`; the requests are made on its channels directly, because its own methods
+write in place, never ask the server to flush to disk, and hide which rename they used.
 
-`create` is exclusive on OpenSSH, whose rename refuses a name that is taken. `rclone serve sftp` and a few others let it
-replace the object: there two writers at the same instant may both succeed (or both lose theirs, on rclone), and only the look beforehand
-keeps an object that was there already.
+`create` is exclusive on OpenSSH, whose rename refuses a name that is taken. `rclone serve sftp` and a few others let
+it replace the object: there two writers at the same instant may both succeed (or both lose theirs, on rclone), and
+only the look beforehand keeps an object that was there already.
 """
 
 from __future__ import annotations
@@ -65,19 +65,22 @@ class SftpMedium:
         self._options = {**_DEFAULTS, **options}
         self._root_seen = must_exist
         self._turn = threading.Lock()
+        self._making_folders = asyncio.Lock()
         self._connection: SSHFileSystem | None = None
 
     def read(self, name: str) -> bytes:
         async def request(channel: asyncssh.SFTPClient) -> bytes:
             async with self._opened(channel, name) as file:
-                # Up to its end, not up to the size that it is said to have: on servers that open a file at the first read,
-                # that size may be the one of an object that was replaced since.
-                parts: list[bytes] = []
-                while part := await file.read(_READ_AT_ONCE, sum(map(len, parts))):
-                    parts.append(part)
-            if not parts:
+                # Up to its end, not up to the size that it is said to have: on servers that open a file at the first
+                # read, that size may be the one of an object that was replaced since.
+                data: bytes = await file.read(_READ_AT_ONCE, 0)
+                part: bytes = data
+                while part:
+                    part = await file.read(_READ_AT_ONCE, len(data))
+                    data += part
+            if not data:
                 await self._size(channel, name)  # some servers read a folder as an empty file
-            return b"".join(parts)
+            return data
 
         return self._ask(request)
 
@@ -156,7 +159,7 @@ class SftpMedium:
         connection = self._connected()
 
         async def ask() -> _Result:
-            async with connection._pool.get() as channel:  # noqa: SLF001 -- sshfs has no public way to its channels
+            async with connection._pool.get() as channel:
                 return await request(channel)
 
         try:
@@ -207,7 +210,7 @@ class SftpMedium:
 
     @asynccontextmanager
     async def _written_beside(self, channel: asyncssh.SFTPClient, name: str, data: bytes) -> AsyncIterator[str]:
-        """Write a temporary file next to an object, whole and flushed, for the block to rename; remove it if that fails."""
+        """Write a temporary file beside an object, whole and flushed, for the block to rename; removed on failure."""
         temporary = self._path(temporary_beside(name))
         try:
             await self._write_new(channel, temporary, data)
@@ -221,6 +224,8 @@ class SftpMedium:
                 await channel.unlink(temporary)
             if isinstance(error, asyncssh.SFTPFailure) and await self._is_full(channel, len(data)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), temporary) from error
+            if isinstance(error, asyncssh.SFTPNoSuchFile):  # the folder went, or isn't shown yet: worth another try
+                raise OSError(errno.EIO, os.strerror(errno.EIO), temporary) from error
             raise
 
     async def _write_new(self, channel: asyncssh.SFTPClient, path: str, data: bytes) -> None:
@@ -235,10 +240,12 @@ class SftpMedium:
                 await file.fsync()
 
     async def _make_folder(self, channel: asyncssh.SFTPClient, folder: str) -> None:
-        if self._root_seen and not await channel.isdir(self._root):
-            raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
-        await channel.makedirs(folder, exist_ok=True)
-        self._root_seen = True
+        async with self._making_folders:  # one at a time: rclone loses files when one folder is made twice at once
+            if self._root_seen and not await channel.isdir(self._root):
+                raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
+            if not await channel.isdir(folder):
+                await channel.makedirs(folder, exist_ok=True)
+            self._root_seen = True
 
     async def _is_full(self, channel: asyncssh.SFTPClient, size: int) -> bool:
         """Ask for the free space: version 3 of the protocol says only "failure" when there is none."""
@@ -289,8 +296,8 @@ async def _replace(channel: asyncssh.SFTPClient, temporary: str, path: str) -> N
     try:
         await channel.posix_rename(temporary, path)
     except asyncssh.SFTPOpUnsupported:
-        # Servers without OpenSSH's extension: a plain rename refuses a taken name. Then the old object goes first, and for a
-        # moment there is neither; only objects that are ever replaced are concerned, and no pack or manifest is.
+        # Servers without OpenSSH's extension: a plain rename refuses a taken name. Then the old object goes first, and
+        # for a moment there is neither; only objects that are ever replaced are concerned, and no pack or manifest is.
         try:
             await channel.rename(temporary, path)
         except asyncssh.SFTPFailure:

@@ -1,7 +1,7 @@
 """What every part of `storage` may ask of the place where a repository lies.
 
-A store is named objects at rest, nothing more: no folders to make, no locks, no appending. The contract below is held by one
-suite of tests that every kind of store passes (`tests/storage/test_store_contract.py`).
+A store is named objects at rest, nothing more: no folders to make, no locks, no appending. The contract below is held
+by one suite of tests that every kind of store passes (`tests/storage/test_store_contract.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 LONGEST_PART: Final = 200
-"""Bytes of UTF-8 in one part of a name: filesystems allow 255, and a temporary name beside the object needs some of them."""
+"""Bytes of UTF-8 in one part of a name: filesystems allow 255, and a temporary name needs some of them."""
 
 LONGEST_NAME: Final = 900
 """Bytes of UTF-8 in a whole name: S3 allows 1024 for a key, and the repository's own prefix needs some of them."""
@@ -24,7 +24,7 @@ TEMPORARY_NAME: Final = re.compile(r"\..+\.[0-9a-f]{16}\.tmp", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object as a listing shows it: its size in bytes, and when it was last written by the store's own clock (UTC)."""
+    """One object as a listing shows it: its size in bytes, and when the store's own clock saw it written (UTC)."""
 
     name: str
     size: int
@@ -34,9 +34,9 @@ class StoredObject:
 class Store(Protocol):
     """Named objects at rest, safe to use from several threads at once.
 
-    Names are relative and slash-separated, and go through `checked_name`, which raises ValueError. Every method raises a
-    `StorageError` when the place can't be reached, refuses, is full or fails in another way; what stands with each method is
-    what it raises besides.
+    Names are relative and slash-separated, and go through `checked_name`, which raises ValueError. Every method raises
+    a `StorageError` when the place can't be reached, refuses, is full or fails in another way; what stands with each
+    method is what it raises besides.
     """
 
     @property
@@ -65,8 +65,9 @@ class Store(Protocol):
     def create(self, name: str, data: bytes) -> None:
         """Store `data` under a `name` that must be new. Raises ObjectExists.
 
-        As exclusive as the place can be: where it can't decide between two writers at once (see the medium's own page), the
-        object is looked for first, and both may believe that they made it. Nothing may rest its safety on this.
+        As exclusive as the place can be: where it can't decide between two writers at once (see the medium's own
+        page), the object is looked for first, and both may believe that they made it. Nothing may rest its safety on
+        this.
         """
         ...
 
@@ -89,8 +90,8 @@ class Store(Protocol):
 def checked_name(name: str) -> str:
     """Return `name` if it can name an object in every kind of store; raise ValueError with the reason if not.
 
-    A name that fails comes from a mistake of ours or from a hostile repository; whoever read it from a repository calls that
-    damage.
+    A name that fails comes from a mistake of ours or from a hostile repository; whoever read it from a repository
+    calls that damage.
     """
     if len(name) > LONGEST_NAME:  # before anything that takes time in proportion
         raise ValueError("An object's name is too long")

@@ -1,8 +1,8 @@
-"""Objects as files on any other filesystem that fsspec reaches (FTP, WebDAV, SMB, ...), through its common methods only.
+"""Objects as files on any other filesystem of fsspec (FTP, WebDAV, SMB, ...), through its common methods only.
 
-Writes go to a temporary name and are renamed where the protocol's rename replaces its target in one step; elsewhere the
-object is put under its own name at once, and a reader at that instant may meet a part of it. `create` looks for the object
-first, and two writers at the same instant may both succeed.
+Writes go to a temporary name and are renamed where the protocol's rename replaces its target in one step; elsewhere
+the object is put under its own name at once, and a reader at that instant may meet a part of it. `create` looks for
+the object first, and two writers at the same instant may both succeed.
 """
 
 from __future__ import annotations

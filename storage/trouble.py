@@ -1,7 +1,7 @@
 """Turns what filesystem libraries raise into the sentences of `storage.errors`, and says what is worth another try.
 
-The libraries are recognised by the names of their classes, so that none of them is imported for a store that doesn't use it.
-Their own messages are not passed on: some quote the URL with its signature or password.
+The libraries are recognised by the names of their classes, so that none of them is imported for a store that doesn't
+use it. Their own messages are not passed on: some quote the URL with its signature or password.
 """
 
 from __future__ import annotations
@@ -142,8 +142,6 @@ _BY_CLASS: Final[dict[str, _Trouble]] = {
     "ChannelOpenError": _CONNECTION,
     "SFTPConnectionLost": _CONNECTION,
     "SFTPNoConnection": _CONNECTION,
-    "SFTPNoSuchFile": _MISSING,
-    "SFTPNoSuchPath": _MISSING,
     "SFTPNotADirectory": _IN_THE_WAY,
     "SFTPFileIsADirectory": _IN_THE_WAY,
     "SFTPPermissionDenied": _REFUSED,

@@ -60,12 +60,14 @@ class WriteSession:
         uploads: int,
         random_bytes: Callable[[int], bytes] = os.urandom,
         landed: Callable[[int], None] = lambda _: None,
+        wrote: Callable[[str, int], None] = lambda _name, _size: None,
     ) -> None:
         self._store = store
         self._seal = seal
         self._index = index
         self._random_bytes = random_bytes
         self._landed = landed
+        self._wrote = wrote
         self._batch: _Batch = []
         self._batch_bytes = 0
         self._known: set[BlobId] = set()
@@ -169,6 +171,7 @@ class WriteSession:
             self._packs_unindexed += 1
             self._count(len(pack.entries), sum(blob.length for blob in blobs), len(pack.content), 1)
             due = self._packs_unindexed >= PACKS_PER_INDEX
+        self._wrote(pack_name(pack.id), len(pack.content))
         self._landed(sum(blob.length for blob in blobs))
         if due:
             self._write_index()
@@ -186,6 +189,7 @@ class WriteSession:
             with self._lock:
                 self._unindexed.extend(entries)
             raise
+        self._wrote(name, len(content))
         with self._lock:
             self._index.add(entries)
             self._count(0, 0, len(content), 0)

@@ -14,12 +14,15 @@ from recollect.errors import RecollectError
 from storage.audit_table import append_row
 from storage.errors import StorageError
 from storage.format.audit_row import AuditRow, Outcome
+from storage.format.manifest import Manifest
 from storage.repository import Repository
 from tasks.place import active_settings
 from tasks.step import running_flow_run_id
 from tasks.versions import software_versions
 
 logger = logging.getLogger("recollect")
+
+_COUNTS = ("notes", "cards", "reviews", "media_files", "media_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +111,8 @@ class Audit:
         if stored and self.action == "backup":
             self.message = f"The snapshot {stored} is stored, but what follows was not finished: {self.message}"
 
-    def close(self) -> None:
-        """Write the row."""
+    def end(self) -> None:
+        """Fill in the row, as things stand."""
         self._row = AuditRow(
             action=self.action,
             profile=self.profile,
@@ -127,12 +130,23 @@ class Audit:
             seconds_total=time.monotonic() - self._clock,
             **self.columns | software_versions(),
         )
+
+    def close(self) -> None:
+        """Write the row."""
+        self.end()
+        assert self._row is not None
         try:
             append_row(self.repository.store, self._row)
         except StorageError as trouble:
             # The outcome of the action stands, whatever becomes of its row.
             self.remarks.append(f"The audit table has no row of this: {trouble}")
             logger.warning("The audit table has no row of this %s of %s: %s", self.action, self.profile, trouble)
+
+
+def counts_of(manifest: Manifest | None) -> dict[str, int | None]:
+    """What a snapshot holds, as its manifest says it, by column; None where it says nothing that can be a count."""
+    facts = manifest.facts if manifest else {}
+    return {name: found if type(found := facts.get(name)) is int and found >= 0 else None for name in _COUNTS}
 
 
 @contextmanager

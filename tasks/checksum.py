@@ -72,7 +72,9 @@ def checksum(job: Job, source: Source) -> Contents:
             advance=stage.advance,
         )
     new_bytes = media.new_bytes + sum(len(index.missing(file.pieces)) * file.stored.piece_bytes for file in files)
-    unchanged = _same_as(job.last_manifest(), files, media)
+    # What the repository lost is stored again, by a snapshot of its own.
+    nodes = [node for part in (*files, media) for node, _ in part.nodes]
+    unchanged = _same_as(job.last_manifest(), files, media) and not new_bytes and not index.missing(nodes)
     return Contents(files=files, media=media, reader=reader, new_bytes=new_bytes, unchanged=unchanged)
 
 

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,10 +19,13 @@ from profiles.discovery import Profile
 from storage.file_memory import FileMemory, RememberedFile
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
-from tasks.place import active_settings, key_of, staging_folder
+from tasks.place import active_settings, cache_trouble, key_of, staging_folder
 
 _LAST = "last run"
 _LOG = "archived deletion log"
+
+_LONGEST_RUN_S = 7 * 24 * 3600
+"""A private copy older than this belongs to no run that is still under way, whoever has its process id today."""
 
 
 class Job:
@@ -36,6 +40,7 @@ class Job:
         self._memory = FileMemory(self.settings.cache / "memory" / repository.id / f"{self.profile_key}.sqlite")
         self._known: Mapping[bytes, RememberedFile] | None = None
         self._snapshots: list[SnapshotRef] | None = None
+        self._last_manifest: Manifest | None = None
 
     @property
     def staged_collection(self) -> Path:
@@ -55,8 +60,10 @@ class Job:
 
     def last_manifest(self) -> Manifest | None:
         """The newest snapshot's manifest, None when there is no snapshot, or it can't be read."""
-        newest = next(self.repository.manifests(self.snapshots()[-1:]), None)
-        return newest if isinstance(newest, Manifest) else None
+        if self._last_manifest is None:
+            newest = next(self.repository.manifests(self.snapshots()[-1:]), None)
+            self._last_manifest = newest if isinstance(newest, Manifest) else None
+        return self._last_manifest
 
     def known_files(self) -> Mapping[bytes, RememberedFile]:
         """The media files as this machine remembers them."""
@@ -94,8 +101,9 @@ class Job:
 def job(profile: Profile, repository: Repository) -> Iterator[Job]:
     """A backup of `profile` with a private folder for its copies, which is gone afterwards."""
     parent = staging_folder()
-    _sweep(parent)
-    staging = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
+    with cache_trouble(parent):
+        _sweep(parent)
+        staging = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
     try:
         yield Job(profile, repository, staging)
     finally:
@@ -106,19 +114,19 @@ def _sweep(parent: Path) -> None:
     """Remove what killed runs left behind: copies of a collection must not lie around."""
     for folder in parent.iterdir():
         pid = folder.name.partition("-")[0]
-        if pid.isdigit() and not _is_running(int(pid)):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if pid.isdecimal() and (not _is_running(int(pid)) or time.time() - folder.stat().st_mtime > _LONGEST_RUN_S):
                 shutil.rmtree(folder)
 
 
 def _is_running(pid: int) -> bool:
     if os.name == "nt":
-        # Windows has no harmless probe in the standard library; a young copy may be a run's of this moment.
+        # Windows has no harmless probe in the standard library; there a copy's age alone tells.
         return True
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:
+    except (OSError, OverflowError):
         return True
     return True

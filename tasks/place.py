@@ -9,12 +9,19 @@ from pathlib import Path
 
 from profiles.base_folder import find_base_folder
 from profiles.discovery import Found, Profile, discover
+from recollect.errors import RecollectError
 from recollect.settings import Settings, load_settings, repository_address
 from storage.address import open_store
 from storage.format.manifest import ProfileKey, profile_key
 from storage.repository import Repository, open_or_create_repository, open_repository
 
 _active: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
+class CacheUnusable(RecollectError):
+    """The folder for private copies can't be made or written to."""
+
+    code = "cache-unusable"
 
 
 def active_settings() -> Settings:
@@ -58,6 +65,19 @@ def source_of(profile: Profile) -> str:
 def staging_folder() -> Path:
     """Where private copies are made; only its owner may look inside."""
     folder = active_settings().cache / "staging"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
+    with cache_trouble(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
     return folder
+
+
+@contextmanager
+def cache_trouble(folder: Path) -> Iterator[None]:
+    """Turn an OSError inside into CacheUnusable: nothing but private copies below `folder` may be touched there."""
+    try:
+        yield
+    except OSError as error:
+        raise CacheUnusable(
+            f"Private copies can't be made in {folder}: {error.strerror or error}",
+            "See that there is room, and that the folder is yours to write to; or set another one as `cache`",
+        ) from error

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from profiles.errors import CollectionDamaged
+from profiles.collection_copy import SourceStamp, stamp
+from profiles.durable import told_plainly
+from profiles.errors import CollectionDamaged, SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
 from profiles.proof import prove
 from recollect.progress import current_progress
@@ -18,20 +21,36 @@ from tasks.step import step
 
 
 @step("restore-collection", retried=True)
-def restore_collection(repository: Repository, manifest: Manifest, folder: Path, *, in_place: bool) -> int:
+def restore_collection(
+    repository: Repository, manifest: Manifest, folder: Path, *, in_place: bool, kept: SourceStamp | None = None
+) -> int:
     """Build the collection beside its place, prove it, and rename it there; returns the bytes restored.
 
-    In place it is also marked so that the next sync asks which side to keep, instead of undoing the restore.
+    In place it is also marked so that the next sync asks which side to keep, instead of undoing the restore. `kept`
+    is the state of the present collection that was kept: it is not replaced if it has changed since.
     """
     stored = _collection_of(manifest)
     prepared = folder / f".recollect-{secrets.token_hex(8)}.anki2"
     try:
-        with current_progress().stage(f"{manifest.profile}: restoring the collection", stored.size) as stage:
+        with (
+            current_progress().stage(f"{manifest.profile}: restoring the collection", stored.size) as stage,
+            told_plainly(f"The collection could not be written to {folder}"),
+        ):
             retrieve_file(repository, stored, prepared, stage.advance)
         _prove(prepared, manifest)
         if in_place:
             stamp_for_one_way_sync(prepared, time.time_ns() // 1_000_000)
-        install_collection(prepared, folder / COLLECTION)
+
+        def before(step_name: str) -> None:
+            # From the fold on the installation itself sees to this; before it, Anki may have come and gone.
+            if step_name == "fold" and kept is not None:
+                _refuse_if_changed(folder / COLLECTION, kept)
+
+        install_collection(prepared, folder / COLLECTION, before_swap=before)
+        # What runs left here that were killed before this point.
+        for leftover in folder.glob(".recollect-*.anki2"):
+            with suppress(OSError):
+                leftover.unlink()
     finally:
         prepared.unlink(missing_ok=True)
     return stored.size
@@ -42,8 +61,20 @@ def restore_deletion_log(repository: Repository, manifest: Manifest, folder: Pat
     """Put deleted.txt into a new folder; one that is there already goes on by itself."""
     stored = manifest.file(DELETION_LOG)
     target = folder / DELETION_LOG
-    if stored is not None and not target.exists():
-        retrieve_file(repository, stored, target, lambda _: None)
+    if stored is None or target.exists():
+        return
+    prepared = folder / f".recollect-{secrets.token_hex(8)}.tmp"
+    with told_plainly(f"{target} could not be written"):
+        retrieve_file(repository, stored, prepared, lambda _: None)
+        prepared.replace(target)
+
+
+def _refuse_if_changed(collection: Path, kept: SourceStamp) -> None:
+    if not collection.exists() or stamp(collection) != kept:
+        raise SourceBusy(
+            f"{collection} has changed since its present state was kept, so nothing was restored",
+            "Close Anki, then restore again",
+        )
 
 
 def _collection_of(manifest: Manifest) -> StoredFile:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from profiles.durable import told_plainly
 from profiles.install_media import MediaAction, MediaStep, finish_media, plan_media, write_media_file
 from profiles.media import FileChanged, FileVanished, MediaFile, read_parts
 from recollect.progress import current_progress
@@ -36,7 +37,7 @@ def plan_media_restore(repository: Repository, manifest: Manifest, folder: Path)
     entries = _entries(repository, manifest)
     wanted = [(name, entry.size) for name, entry in entries.items()]
     # A media folder that its owner moved to another disk is a link; what lies behind it is meant.
-    resolved = folder.resolve()
+    resolved = Path(os.path.realpath(folder))
     steps = plan_media(wanted, resolved, lambda path, name: _same(repository, path, entries[name]))
     return MediaPlan(resolved, steps)
 
@@ -47,7 +48,8 @@ def restore_media(repository: Repository, manifest: Manifest, plan: MediaPlan) -
     entries = _entries(repository, manifest)
     wanted = [entries[step.name] for step in plan.steps if step.action is not MediaAction.KEEP]
     total = sum(entry.size for entry in wanted)
-    plan.folder.mkdir(exist_ok=True)
+    with told_plainly(f"The media folder {plan.folder} could not be made"):
+        plan.folder.mkdir(exist_ok=True)
     with current_progress().stage(f"{manifest.profile}: restoring media", total) as stage:
 
         def write(entry: FolderEntry, parts: Iterable[bytes]) -> None:
@@ -68,9 +70,9 @@ def _entries(repository: Repository, manifest: Manifest) -> dict[str, FolderEntr
 
 
 def _same(repository: Repository, path: Path, entry: FolderEntry) -> bool:
-    found = path.lstat()
-    there = MediaFile(path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
     try:
+        found = path.lstat()
+        there = MediaFile(path.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
         return holds_entry(repository.seal, entry, read_parts(path, there, PART_BYTES))
-    except (FileChanged, FileVanished):
+    except (FileChanged, FileVanished, FileNotFoundError):
         return False

@@ -1,9 +1,13 @@
-"""The step *retention-prune*: Anki's rule over a profile's snapshots; what it lets go is forgotten."""
+"""The step *retention-prune*: Anki's rule over a profile's snapshots; what it lets go is forgotten.
+
+While a suspect snapshot is younger than `HOLD`, a run lets nothing go: the older ones may be all that is left of what
+was lost. `recollect prune` is a person's own word, and does not wait.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from profiles.backup_preferences import RetentionPreferences
 from recollect.settings import Settings
@@ -14,12 +18,23 @@ from tasks.job import Job
 from tasks.snapshot import Source
 from tasks.step import step
 
+HOLD = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRetention:
+    """What the limits make of a profile's snapshots; which of them are suspect and recent, and what can't be judged."""
+
+    plan: RetentionPlan
+    suspects: tuple[str, ...]
+    remarks: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The plan that was carried out, and what could not be judged."""
+    """How many snapshots were let go, and what a person should know about it."""
 
-    plan: RetentionPlan
+    let_go: int
     remarks: tuple[str, ...]
 
 
@@ -27,9 +42,15 @@ class Pruned:
 def retention_prune(job: Job, source: Source) -> Pruned:
     """Let go of the snapshots that the retention limits no longer hold."""
     limits = chosen_limits(job.settings, source.preferences)
-    plan, remarks = profile_plan(job.repository, job.profile_key, limits)
-    carry_out(job.repository, job.profile_key, plan)
-    return Pruned(plan, remarks)
+    retention = profile_retention(job.repository, job.profile_key, limits)
+    if retention.suspects:
+        held = (
+            f"Nothing is let go while the suspect snapshot {retention.suspects[-1]} is younger than {HOLD.days} days; "
+            "if all is well with the profile, run `recollect prune`"
+        )
+        return Pruned(0, (held, *retention.remarks))
+    carry_out(job.repository, job.profile_key, retention.plan)
+    return Pruned(len(retention.plan.goes), retention.remarks)
 
 
 def chosen_limits(settings: Settings, own: RetentionPreferences) -> RetentionLimits:
@@ -41,18 +62,21 @@ def chosen_limits(settings: Settings, own: RetentionPreferences) -> RetentionLim
     )
 
 
-def profile_plan(
+def profile_retention(
     repository: Repository, profile_key: ProfileKey, limits: RetentionLimits, now: datetime | None = None
-) -> tuple[RetentionPlan, tuple[str, ...]]:
+) -> ProfileRetention:
     """What the limits make of a profile's snapshots. One whose manifest can't be read is left out, so it stays."""
     refs = repository.snapshots(profile_key)
-    candidates, remarks = [], []
+    now = now or datetime.now().astimezone()
+    candidates, suspects, remarks = [], [], []
     for ref, manifest in zip(refs, repository.manifests(refs), strict=True):
-        if isinstance(manifest, Manifest):
-            candidates.append(_candidate(ref, manifest))
-        else:
+        if not isinstance(manifest, Manifest):
             remarks.append(str(manifest))
-    return plan_retention(candidates, limits, now or datetime.now().astimezone()), tuple(remarks)
+            continue
+        candidates.append(_candidate(ref, manifest))
+        if manifest.facts.get("suspect") and now - manifest.taken_at < HOLD:
+            suspects.append(ref.id)
+    return ProfileRetention(plan_retention(candidates, limits, now), tuple(suspects), tuple(remarks))
 
 
 def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPlan) -> None:
@@ -64,4 +88,5 @@ def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPl
 
 
 def _candidate(ref: SnapshotRef, manifest: Manifest) -> Candidate:
-    return Candidate(ref.id, manifest.taken_at, good=manifest.facts.get("proven") is True)
+    good = manifest.facts.get("proven") is True and not manifest.facts.get("suspect")
+    return Candidate(ref.id, manifest.taken_at, good=good)

@@ -14,6 +14,7 @@ from profiles.proof import CollectionFacts, prove
 from recollect.progress import current_progress
 from tasks.job import Job
 from tasks.media import reliable
+from tasks.place import cache_trouble
 from tasks.step import step
 
 
@@ -78,7 +79,8 @@ def _source(job: Job, taken_at: datetime) -> Source:
     media = list_media(profile.media_folder)
     deletion_log = read_stable(profile.deletion_log)
     if deletion_log is not None:
-        job.staged_deletion_log.write_bytes(deletion_log)
+        with cache_trouble(job.staging):
+            job.staged_deletion_log.write_bytes(deletion_log)
     return Source(
         taken_at=taken_at,
         evidence=evidence,
@@ -94,7 +96,8 @@ def _last_if_nothing_changed(job: Job) -> str | None:
     """The last snapshot's id, when `stat` shows every file of the profile just as that run saw it."""
     newest = job.snapshots()[-1:]
     last = job.last_run()
-    if not newest or last.get("snapshot") != newest[0].id:
+    # A snapshot whose manifest can't be read protects nobody.
+    if not newest or last.get("snapshot") != newest[0].id or job.last_manifest() is None:
         return None
     try:
         now = stamp(job.profile.collection)

@@ -25,6 +25,14 @@ _RETRIES = 3
 _FIRST_DELAY_S = 2
 
 
+class _Call:
+    """A call's arguments, out of Prefect's sight: it would look for futures in every media file's name."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.args = args
+        self.kwargs = kwargs
+
+
 class Step(Generic[P, R]):
     """A named step of a chain. Calling it runs it, as a Prefect task when a flow is running."""
 
@@ -37,25 +45,33 @@ class Step(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if running_flow_run_id() is None:
             return self.function(*args, **kwargs)
-        return self.task(*args, **kwargs)
+        return self.task(_Call(args, kwargs))
 
     @functools.cached_property
-    def task(self) -> Task[P, R]:
+    def task(self) -> Task[[_Call], R]:
         """The step as Prefect knows it. Nothing is cached or persisted: what a step gives stays in this process."""
         from prefect import task
         from prefect.cache_policies import NO_CACHE
         from prefect.tasks import exponential_backoff
 
-        _keep_tracebacks_of_known_trouble_out_of_logs()
-        made: Task[P, R] = task(
+        _tell_known_trouble_in_a_sentence()
+
+        def run(call: _Call) -> R:
+            return self.function(*call.args, **call.kwargs)
+
+        # The server tells tasks apart by name and qualified name, and shows the docstring.
+        functools.update_wrapper(run, self.function, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        del run.__wrapped__  # type: ignore[attr-defined]
+        made: Task[[_Call], R] = task(
             name=self.name,
+            task_run_name=self.name,
             cache_policy=NO_CACHE,
             persist_result=False,
             retries=_RETRIES if self.retried else 0,
             retry_delay_seconds=exponential_backoff(backoff_factor=_FIRST_DELAY_S),
             retry_jitter_factor=0.5,
             retry_condition_fn=_may_pass,
-        )(self.function)
+        )(run)
         return made
 
 
@@ -80,21 +96,23 @@ def running_flow_run_id() -> str | None:
 
 def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
     """Only a store that did not answer may answer later; a full or read-only one stays so."""
-    trouble = state.result(raise_on_failure=False)
-    return isinstance(trouble, StoreUnreachable)
+    return isinstance(state.data, StoreUnreachable)
 
 
-class _WithoutTraceback(logging.Filter):
+class _InASentence(logging.Filter):
     """Known trouble says everything in its sentence; the stack below it helps nobody who reads the log."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], RecollectError):
-            record.exc_info = None
-            record.exc_text = None
+        trouble = record.exc_info[1] if record.exc_info else None
+        if isinstance(trouble, RecollectError):
+            record.exc_info = record.exc_text = None
+            record.msg = str(record.msg).replace(repr(trouble), str(trouble))
+        if isinstance(record.args, tuple):
+            record.args = tuple(str(value) if isinstance(value, RecollectError) else value for value in record.args)
         return True
 
 
 @functools.cache
-def _keep_tracebacks_of_known_trouble_out_of_logs() -> None:
-    for name in ("prefect.task_runs", "prefect.flow_runs", "prefect.task_engine", "prefect.flow_engine"):
-        logging.getLogger(name).addFilter(_WithoutTraceback())
+def _tell_known_trouble_in_a_sentence() -> None:
+    for name in ("prefect.task_runs", "prefect.flow_runs"):
+        logging.getLogger(name).addFilter(_InASentence())

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from profiles.suspicion import suspicion
 from recollect.progress import current_progress
 from storage.format.manifest import Fact, Manifest, SnapshotId, new_snapshot_id
 from storage.intake import store_file, store_folder
@@ -45,8 +46,11 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
         media = store_folder(session, repository.seal, contents.media, contents.reader)
         written = session.close()
     bytes_read = source.evidence.size + media.bytes_read
+    counts = {"media_files": len(media.entries), "media_bytes": media.stored.size, **_facts(source)}
+    last = job.last_manifest()
+    suspect = suspicion(last.facts, counts) if last else None
     manifest = Manifest(
-        id=new_snapshot_id(source.taken_at, os.urandom(4)),
+        id=new_snapshot_id(source.taken_at, _within_the_second(source.taken_at)),
         profile=job.profile.name,
         profile_key=job.profile_key,
         host=job.settings.host,
@@ -57,13 +61,12 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
         folders=(media.stored,),
         facts={
             "purpose": purpose,
-            "media_files": len(media.entries),
-            "media_bytes": media.stored.size,
+            "suspect": suspect,
             "bytes_read": bytes_read,
             "bytes_new": written.bytes_new,
             "bytes_stored": written.bytes_stored,
             "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
-            **_facts(source),
+            **counts,
             **software_versions(),
         },
     )
@@ -76,11 +79,19 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
         bytes_read=bytes_read,
         bytes_new=written.bytes_new,
         bytes_stored=written.bytes_stored + manifest_bytes,
-        remarks=tuple(
-            f"The media file {name!r} kept changing while it was read; it is stored as it was read last"
-            for name in sorted(contents.reader.unsettled)
+        remarks=(
+            *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
+            *(
+                f"The media file {name!r} kept changing while it was read; it is stored as it was read last"
+                for name in sorted(contents.reader.unsettled)
+            ),
         ),
     )
+
+
+def _within_the_second(moment: datetime) -> bytes:
+    """What tells a snapshot's id from those of the same second, so that ids sort by time within it too."""
+    return (moment.microsecond * 0x10000 // 1_000_000).to_bytes(2, "big") + os.urandom(2)
 
 
 def _facts(source: Source) -> dict[str, Fact]:

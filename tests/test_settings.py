@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from recollect.errors import SettingsInvalid
 from recollect.settings import (
     SETTING_NAMES,
     RepositoryAddress,
     Settings,
-    SettingsInvalid,
     default_repository_url,
     load_settings,
     repository_address,

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from profiles.discovery import Profile, choose
+from profiles.discovery import Found, Profile, choose, named
+from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from storage.format.listing import Tree
-from storage.format.manifest import Fact, Manifest, SnapshotId
+from storage.format.manifest import SnapshotId
 from storage.repository import Repository
-from tasks.audit import Audit, Report, audited
+from tasks.audit import Audit, Report, audited, counts_of
 from tasks.checksum import Contents, checksum
 from tasks.deletion_log_archive import deletion_log_archive
 from tasks.job import Job, job
@@ -21,6 +23,8 @@ from tasks.place import active_settings, found_profiles, key_of, open_named
 from tasks.retention_prune import retention_prune
 from tasks.snapshot import Busy, Source, Unchanged, deletion_log_state, snapshot
 from tasks.upload import upload
+
+logger = logging.getLogger("recollect")
 
 ROUTINE = "routine"
 SAFETY = "safety"
@@ -33,9 +37,11 @@ def back_up(
     """Back up one profile; `force` makes a snapshot even when nothing changed."""
     repository = open_named(repository_name, create=True)
     with audited("backup", profile_name, repository) as audit:
-        (profile,) = choose(found_profiles(), [profile_name])
+        found = found_profiles()
+        profile = named(found, profile_name)
+        audit.profile, audit.profile_key = profile.name, key_of(profile)
+        choose(found, [profile.name])
         with job(profile, repository) as work:
-            audit.profile_key = work.profile_key
             _protect(work, audit, force=force, purpose=purpose)
     return audit.report()
 
@@ -48,7 +54,7 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
         audit.skipped(source.trouble)
         return
     if isinstance(source, Unchanged):
-        audit.note(snapshot=source.snapshot, **_counts(work.last_manifest()))
+        audit.note(snapshot=source.snapshot, **counts_of(work.last_manifest()))
         audit.unchanged(f"Nothing has changed since the snapshot {source.snapshot}")
         return
     _tell_source(audit, source)
@@ -57,14 +63,19 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
     if contents.unchanged and not force:
         stored = work.snapshots()[-1].id
         work.remember_files(contents.media.versions)
-        audit.note(snapshot=stored, media_files=len(contents.media.entries), media_bytes=contents.media.stored.size)
+        audit.note(
+            snapshot=stored,
+            media_files=len(contents.media.entries),
+            media_bytes=contents.media.stored.size,
+            bytes_read=source.evidence.size + contents.media.bytes_read,
+        )
         audit.unchanged(f"The content is the same as in the snapshot {stored}")
     else:
         stored = _store(work, audit, source, contents, purpose)
     if purpose == ROUTINE:
         with audit.timed("retention_prune"):
             pruned = retention_prune(work, source)
-        audit.note(snapshots_pruned=len(pruned.plan.goes))
+        audit.note(snapshots_pruned=pruned.let_go)
         audit.remarks += pruned.remarks
     with audit.timed("deletion_log_archive"):
         archived = deletion_log_archive(work, stored, _deletion_log_version(contents))
@@ -102,12 +113,6 @@ def _tell_source(audit: Audit, source: Source) -> None:
     audit.remarks += source.remarks
 
 
-def _counts(manifest: Manifest | None) -> dict[str, Fact]:
-    """What an unchanged profile holds, as its last snapshot counted it."""
-    names = ("notes", "cards", "reviews", "media_files", "media_bytes")
-    return {name: manifest.facts.get(name) for name in names} if manifest else {}
-
-
 def _deletion_log_version(contents: Contents) -> str | None:
     """A name for the content of deleted.txt: the root of its listing."""
     trees: list[Tree] = [file.stored.pieces for file in contents.files if file.stored.name == DELETION_LOG]
@@ -141,12 +146,25 @@ def back_up_several(
     """
     found = found_profiles()
     # An unreachable or unusable repository is one trouble, not one for each profile.
-    lanes = plan_lanes(choose(found, names), open_named(repository_name, create=True))
+    repository = open_named(repository_name, create=True)
+    lanes = plan_lanes(profiles_to_back_up(found, names, repository), repository)
     with ThreadPoolExecutor(at_once or active_settings().at_once, thread_name_prefix="profile") as pool:
         # Each thread needs the settings, the listener and the flow run that this one has.
-        running = [pool.submit(copy_context().run, _back_up_in_turn, lane, back_up_one) for lane in lanes]
+        running = [pool.submit(copy_context().run, _back_up_in_turn, lane, repository, back_up_one) for lane in lanes]
         reports = [report for lane in running for report in lane.result()]
     return BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
+
+
+def profiles_to_back_up(found: Found, names: Sequence[str], repository: Repository) -> Sequence[Profile]:
+    """The profiles named; when none is, all that hold a collection, and those that have lost it since a snapshot.
+
+    One without a collection can't be backed up, which is for its own report to say, and stops no other.
+    """
+    if names:
+        return tuple(dict.fromkeys(named(found, name) for name in names))
+    known = {ref.profile_key for ref in repository.snapshots()}
+    wanted = tuple(profile for profile in found.profiles if profile.can_be_backed_up or key_of(profile) in known)
+    return wanted or choose(found, ())
 
 
 def plan_lanes(profiles: Sequence[Profile], repository: Repository) -> list[list[str]]:
@@ -161,5 +179,23 @@ def plan_lanes(profiles: Sequence[Profile], repository: Repository) -> list[list
     return [*others, newcomers] if newcomers else others
 
 
-def _back_up_in_turn(names: Sequence[str], back_up_one: Callable[[str], Report]) -> list[Report]:
-    return [back_up_one(name) for name in names]
+def _back_up_in_turn(
+    names: Sequence[str], repository: Repository, back_up_one: Callable[[str], Report]
+) -> list[Report]:
+    return [_reported(name, repository, back_up_one) for name in names]
+
+
+def _reported(name: str, repository: Repository, back_up_one: Callable[[str], Report]) -> Report:
+    """How the backup of one profile ended, also when it ended without a report of its own."""
+    try:
+        return back_up_one(name)
+    except Exception as fault:
+        audit = Audit("backup", name, repository)
+        audit.failed(fault)
+        if isinstance(fault, RecollectError):
+            # Met before the backup's own row was begun.
+            audit.close()
+        else:
+            logger.exception("The backup of %s met a defect in Recollect", name)
+            audit.end()
+        return audit.report()

@@ -12,7 +12,7 @@ from storage.retention import RetentionPlan
 from tasks.audit import Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
 from tasks.place import active_settings, open_named
-from tasks.retention_prune import carry_out, chosen_limits, profile_plan
+from tasks.retention_prune import carry_out, chosen_limits, profile_retention
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[Profil
     plans = []
     for profile in chosen:
         limits = chosen_limits(active_settings(), _own_limits(repository, profile))
-        plan, remarks = profile_plan(repository, profile.key, limits)
-        plans.append(ProfilePlan(profile, plan, remarks))
+        retention = profile_retention(repository, profile.key, limits)
+        plans.append(ProfilePlan(profile, retention.plan, retention.remarks))
     return plans
 
 

@@ -8,16 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.chains.backup import SAFETY, back_up
+from profiles.collection_copy import SourceStamp, stamp
 from profiles.discovery import Profile
-from profiles.errors import AnkiIsOpen, ProfileUnknown, SourceBusy, TargetUnusable
+from profiles.durable import told_plainly
+from profiles.errors import AnkiIsOpen, CollectionDamaged, ProfileUnknown, SourceBusy, TargetUnusable
 from profiles.install_media import MediaAction, prepare_empty_target
 from profiles.lock_probe import holder_of
 from profiles.set_aside import set_aside
 from recollect.errors import RecollectError
+from storage.errors import StoreFull, StoreReadOnly, StoreRefused
 from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
-from tasks.audit import Audit, Report, audited
+from tasks.audit import Audit, Report, audited, counts_of
 from tasks.catalog import LATEST, choose_profile, choose_snapshot, read_catalog
 from tasks.media import COLLECTION, MEDIA_FOLDER
 from tasks.place import found_profiles, key_of, open_named
@@ -28,12 +31,7 @@ SYNC_ADVICE = (
     "When Anki next syncs it will ask which side to keep: choose Upload to AnkiWeb to keep what was restored here; "
     "other devices must then choose Download"
 )
-_UNSTORABLE = {
-    "collection-damaged",
-    "repository-read-only",
-    "repository-full",
-    "repository-refused",
-}
+_UNSTORABLE = {trouble.code for trouble in (CollectionDamaged, StoreReadOnly, StoreFull, StoreRefused)}
 """Troubles of the safety snapshot that must not stop a restore on the bad day; the files are set aside instead."""
 
 
@@ -68,13 +66,14 @@ def plan_restore(
 ) -> RestorePlan:
     """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None."""
     local = _local(profile_name)
+    stored = choose_profile(read_catalog(repository), profile_name, key_of(local) if local else None)
+    # A profile that is named by its key, to tell it from a namesake's on another computer.
+    local = local or _local(stored.name)
     if to is None and local is None:
         raise ProfileUnknown(
-            f"There is no profile named {profile_name!r} on this computer to restore in place",
+            f"There is no profile named {stored.name!r} on this computer to restore in place",
             "Restore into an empty folder with --to, or create the profile in Anki first",
         )
-    catalog = read_catalog(repository)
-    stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
     manifest = repository.manifest(choose_snapshot(stored, snapshot))
     folder = to.expanduser().absolute() if to else local.folder if local else Path()
     if to:
@@ -97,8 +96,9 @@ def restore(
         if to is None:
             _refuse_while_open(_local(profile_name))
         plan = plan_restore(repository, profile_name, snapshot, to=to)
-        audit.profile_key = plan.manifest.profile_key
+        audit.profile, audit.profile_key = plan.manifest.profile, plan.manifest.profile_key
         audit.note(snapshot=plan.manifest.id)
+        _refuse_while_open(plan.profile)
         if confirmed(plan):
             with audit.timed("restore"):
                 _carry_out(repository, plan, audit, repository_name)
@@ -109,38 +109,47 @@ def restore(
 
 
 def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, repository_name: str) -> None:
-    manifest, facts = plan.manifest, plan.manifest.facts
+    manifest = plan.manifest
+    kept = None
     if plan.profile:
-        _keep_present_state(plan.profile, audit, repository_name)
+        kept = _keep_present_state(plan.profile, plan.media, audit, repository_name)
     else:
         prepare_empty_target(plan.folder)
-    collection_bytes = restore_collection(repository, manifest, plan.folder, in_place=plan.profile is not None)
-    media_bytes = restore_media(repository, manifest, plan.media)
-    restore_deletion_log(repository, manifest, plan.folder)
-    audit.note(
-        notes=facts.get("notes"),
-        cards=facts.get("cards"),
-        reviews=facts.get("reviews"),
-        media_files=len(plan.media.steps),
-        media_bytes=facts.get("media_bytes"),
-        bytes_read=collection_bytes + media_bytes,
+    collection_bytes = restore_collection(
+        repository, manifest, plan.folder, in_place=plan.profile is not None, kept=kept
     )
-    audit.completed(f"The snapshot {manifest.id} is restored in {plan.folder}")
     if plan.profile:
         audit.remarks.append(SYNC_ADVICE)
+    audit.note(**counts_of(manifest) | {"media_files": len(plan.media.steps), "bytes_read": collection_bytes})
+    try:
+        media_bytes = restore_media(repository, manifest, plan.media)
+        restore_deletion_log(repository, manifest, plan.folder)
+    except RecollectError as trouble:
+        raise type(trouble)(
+            f"The collection of the snapshot {manifest.id} is restored in {plan.folder}, but not all of its media: "
+            f"{trouble.problem}",
+            trouble.advice,
+        ) from trouble
+    audit.note(bytes_read=collection_bytes + media_bytes)
+    audit.completed(f"The snapshot {manifest.id} is restored in {plan.folder}")
 
 
-def _keep_present_state(profile: Profile, audit: Audit, repository_name: str) -> None:
-    """Nothing is put in place of a collection that could not be kept."""
-    profile.folder.mkdir(parents=True, exist_ok=True)
+def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, repository_name: str) -> SourceStamp | None:
+    """Nothing is put in place of a collection that could not be kept; returns the state that was, if there is one."""
+    with told_plainly(f"The profile's folder {profile.folder} could not be made"):
+        profile.folder.mkdir(parents=True, exist_ok=True)
     if not profile.collection.exists():
-        return
+        return None
+    present = stamp(profile.collection)
     safety = back_up(profile.name, repository_name, purpose=SAFETY)
-    if safety.outcome in {Outcome.COMPLETED, Outcome.UNCHANGED}:
+    if safety.row.snapshot is not None:  # stored, or unchanged, whatever went wrong after that
         audit.remarks.append(f"The state before is kept as the safety snapshot {safety.row.snapshot}")
     elif safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
-        folder = set_aside(profile.collection, datetime.now(UTC))
+        damaged = safety.row.reason == CollectionDamaged.code
+        replaced = [media.folder / step.name for step in media.steps if step.action is MediaAction.REPLACE]
+        folder = set_aside(profile.collection, datetime.now(UTC), damaged=damaged, media=replaced)
         audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")
+        present = stamp(profile.collection)
     elif safety.outcome is Outcome.SKIPPED:
         raise SourceBusy(f"Nothing was restored: {safety.message}", "Close Anki, then restore again")
     else:
@@ -148,6 +157,7 @@ def _keep_present_state(profile: Profile, audit: Audit, repository_name: str) ->
             f"Nothing was restored, for the present state could not be kept: {safety.message}",
             "Mend that first, or restore into an empty folder with --to",
         )
+    return present
 
 
 def _local(profile_name: str) -> Profile | None:

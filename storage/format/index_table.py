@@ -50,7 +50,7 @@ def read_index(seal: Seal, name: str, stored: bytes) -> pa.Table:
     """The table of the index file stored as `name`, its columns and ranges checked."""
     plain = seal.unseal(Purpose.INDEX, name.encode(), stored)
     try:
-        with pq.ParquetFile(io.BytesIO(plain)) as file:
+        with pq.ParquetFile(pa.BufferReader(plain)) as file:
             # Ids don't compress, so more rows than ids could fit are a bomb: repetition that takes no room.
             if file.metadata.num_rows * BLOB_ID_BYTES > len(plain):
                 raise _damaged(name)

@@ -201,7 +201,7 @@ def _manifest_of(content: dict[str, Any]) -> Manifest:
         raise ValueError("facts")
     files = tuple(_file_of(_exactly(item, "name size piece_bytes pieces")) for item in fields["files"])
     folders = tuple(_folder_of(_exactly(item, "name size entries")) for item in fields["folders"])
-    names = [item.name.casefold() for item in (*files, *folders)]
+    names = [name.casefold() for name in (*(file.name for file in files), *(folder.name for folder in folders))]
     if len(set(names)) != len(names):
         raise ValueError("two of one name")
     return Manifest(

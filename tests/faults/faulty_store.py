@@ -17,7 +17,7 @@ ANY = WRITING | READING
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request that reached the store; `size` in bytes of what was sent or received."""
+    """One request that the store answered; `size` in bytes of what was sent or received."""
 
     verb: str
     name: str
@@ -32,6 +32,7 @@ class _Fault:
     folder: str
     nth: int
     every: bool
+    refuses: bool
     effect: Callable[[FaultyStore, str, str, bytes], bytes | None]
     seen: int = field(default=0)
 
@@ -69,7 +70,7 @@ class FaultyStore:
         def effect(store: FaultyStore, verb: str, name: str, data: bytes) -> None:
             raise error(f"Could not {verb} {name}: a fault was ordered", "This is a test")
 
-        self._order(verbs, folder, nth, effect, every=every)
+        self._order(verbs, folder, nth, effect, every=every, refuses=True)
 
     def lose_the_answer(self, *, nth: int = 1, folder: str = "") -> None:
         """Carry the n-th write out, and report it as failed."""
@@ -141,10 +142,10 @@ class FaultyStore:
         if not self._gate.is_set():
             self.held.release()
             self._gate.wait()
-        self._note("write", name, len(data))
         fault = self._striking("write", name)
         if fault is None or fault.effect(self, "write", name, data) is None:
             self.inner.write(name, data)
+        self._note("write", name, len(data))
 
     def create(self, name: str, data: bytes) -> None:
         self._plain("create", name, len(data))
@@ -170,9 +171,10 @@ class FaultyStore:
         effect: Callable[[FaultyStore, str, str, bytes], bytes | None],
         *,
         every: bool = False,
+        refuses: bool = False,
     ) -> None:
         with self._lock:
-            self._faults.append(_Fault(verbs, folder, nth, every, effect))
+            self._faults.append(_Fault(verbs, folder, nth, every, refuses, effect))
 
     def _note(self, verb: str, name: str, size: int) -> None:
         with self._lock:
@@ -190,6 +192,8 @@ class FaultyStore:
 
     def _reading(self, verb: str, name: str, read: Callable[[], bytes]) -> bytes:
         fault = self._striking(verb, name)
+        if fault is not None and fault.refuses:
+            fault.effect(self, verb, name, b"")
         content = read()
         self._note(verb, name, len(content))
         changed = fault.effect(self, verb, name, content) if fault is not None else None

@@ -55,6 +55,12 @@ class Hook:
         self.act(self.calls)
 
 
+class HeldByAnother(PermissionError):
+    """What Windows says when another program holds a file (ERROR_SHARING_VIOLATION)."""
+
+    winerror = 32
+
+
 def no_pause(seconds: float) -> None:
     """What needs no rest in a test."""
 
@@ -242,16 +248,23 @@ def test_a_journal_with_its_head_zeroed_holds_nothing_to_undo(source: Path, targ
     assert target.read_bytes() == source.read_bytes()
 
 
-def test_a_checkpoint_and_new_transactions_between_database_and_log_do_no_harm(source: Path, target: Path) -> None:
+def test_a_checkpoint_and_new_transactions_between_database_and_log_do_no_harm(
+    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[Path] = []
     with live(source) as connection:
         connection.execute("UPDATE pair SET filler = randomblob(3000) WHERE id = 1")  # the log knows one of two pages
+        real_copy = collection_copy._copy_bytes
 
-        def act(call: int) -> None:
-            if call == 1:  # the database is copied, the log is not: taken the other way round this copy is broken
+        def copy_bytes(source: int, target: Path, meter: object, *, lock_bytes_at: int | None = None) -> None:
+            real_copy(source, target, meter, lock_bytes_at=lock_bytes_at)  # type: ignore[arg-type]
+            copied.append(target)
+            if len(copied) == 1:  # one file is copied: had that been the log, the copy would now come out broken
                 raise_pair(connection)
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
-        evidence = copy_collection(source, target, progress=Hook(act))
+        monkeypatch.setattr(collection_copy, "_copy_bytes", copy_bytes)
+        evidence = copy_collection(source, target)
 
         assert evidence.attempts == 1
         assert pair(target) == (1, 1)
@@ -478,6 +491,26 @@ def test_a_collection_that_may_not_be_read_says_so(source: Path, target: Path, m
     with pytest.raises(SourceUnreadable, match="may not be read: permission denied"):
         copy_collection(source, target)
     assert not list(target.parent.iterdir())
+
+
+def test_a_virus_scanner_that_holds_the_file_for_a_moment_is_waited_for(
+    source: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed(source)
+    source.with_name("collection.anki2-wal").write_bytes(b"short")
+    real_open = source_file._open_shared
+    refused: list[Path] = []
+
+    def refuse_once(path: Path) -> int:
+        if path.parent == source.parent and path not in refused:
+            refused.append(path)
+            raise HeldByAnother(errno.EACCES, "The process cannot access the file", str(path))
+        return real_open(path)
+
+    monkeypatch.setattr(source_file, "_open_shared", refuse_once)
+
+    assert copy_collection(source, target).attempts >= len(refused) + 1
+    assert {path.name for path in refused} >= {"collection.anki2", "collection.anki2-wal"}
 
 
 def test_a_failing_disk_says_so(source: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,13 @@ def test_a_note_of_an_unknown_type_keeps_its_parts() -> None:
     assert log.notes[1].fields == ("d", "e")
 
 
+def test_a_hostile_row_of_an_unknown_type_is_not_cut_into_millions_of_fields() -> None:
+    text = "x\t" * 5_000
+    (fields,) = fields_of(parse(row(FIRST, 1 << 40, (text,))))
+    assert len(fields) == 1_000
+    assert "\t".join(fields) == text
+
+
 @pytest.mark.parametrize(
     "line",
     [

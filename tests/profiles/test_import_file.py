@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anki.collection import Collection, ImportCsvRequest, ImportLogWithChanges
+from anki.collection import Collection, CsvMetadata, ImportCsvRequest, ImportLogWithChanges
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -242,7 +242,7 @@ def test_notes_of_an_unknown_type_are_skipped_until_the_type_is_there_again(coll
     assert found(collection) == {"2": (known_id, ("d", "e"))}
 
 
-def test_the_dialog_shows_the_names_of_the_fields(collection: Collection) -> None:
+def test_the_dialog_opens_with_the_right_choices_and_the_names_of_the_fields(collection: Collection) -> None:
     (text,) = import_files([deleted(collection, "Vocabulary: “Übung”", 1, "a")]).values()
     path = Path(collection.path).with_name("import.txt")
     path.write_text(text, encoding="utf-8", newline="")
@@ -250,6 +250,8 @@ def test_the_dialog_shows_the_names_of_the_fields(collection: Collection) -> Non
     assert list(metadata.column_labels) == ["guid", "note type", "Word", "Meaning", "The 'sound'", "Note"]
     assert metadata.force_is_html
     assert metadata.is_html
+    # Anki remembers this choice for the next file, so it is made even where a guid alone would prevent duplicates.
+    assert metadata.dupe_resolution == CsvMetadata.PRESERVE
 
 
 def test_a_hostile_name_adds_no_directive_and_no_row(collection: Collection) -> None:

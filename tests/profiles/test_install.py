@@ -371,8 +371,9 @@ def test_an_anki_started_after_the_first_look_is_noticed_before_anything_is_touc
         if step == "lock":
             assert other_anki.ask(order, crashed.collection) == "opened"
 
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         install_collection(crashed.prepared, crashed.collection, before_swap=start_anki)
+    assert (str(other_anki.pid) in str(caught.value)) == (error is AnkiIsOpen)
     assert crashed.prepared.exists()
     copy_collection(crashed.collection, crashed.folder / "seen.anki2")
     assert notes_in(crashed.folder / "seen.anki2") == crashed.present
@@ -484,7 +485,9 @@ def _states_after_kills(made: Crashed, copies: Path, by_chance: int, stride: int
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(install.__file__).parent.parent)},
     )
-    return [notes_in(copies / str(number) / "collection.anki2") for number in range(int(done.stdout))]
+    states = [notes_in(copies / str(number) / "collection.anki2") for number in range(int(done.stdout))]
+    shutil.rmtree(copies)  # pytest would keep some hundred profiles
+    return states
 
 
 @POSIX_ONLY
@@ -499,6 +502,7 @@ def test_killed_at_any_line_or_moment_the_profile_opens_as_exactly_the_old_or_th
 
 @POSIX_ONLY
 @pytest.mark.torture
+@pytest.mark.timeout(1800)
 def test_killed_at_every_single_line_the_profile_opens_as_exactly_the_old_or_the_new_state(
     made: Crashed, tmp_path: Path
 ) -> None:

@@ -294,6 +294,14 @@ def test_what_takes_a_files_place_is_neither_followed_nor_waited_for(
             list(read_parts(picture, expected, 10))
 
 
+@POSIX
+def test_a_link_to_the_very_file_that_was_listed_is_not_followed(picture: Path) -> None:
+    link = picture.with_name("link.jpg")
+    link.symlink_to(picture)
+    with pytest.raises(FileChanged):
+        list(read_parts(link, listed(picture), 10))
+
+
 def test_a_file_that_can_not_be_read_is_named_with_the_reason(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = listed(picture)
 

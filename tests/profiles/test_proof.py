@@ -132,8 +132,8 @@ def test_every_spoilt_page_of_a_tree_is_found_or_holds_nothing(made: tuple[Path,
     wanted = contents(made[0])
     noise = random.Random(5).randbytes(PAGE)
     found = harmless = 0
-    # The kinds of pages that trees are made of: https://www.sqlite.org/fileformat2.html#b_tree_pages. The tail of a long
-    # value lies in pages without any sign of what belongs there, so that no check can tell.
+    # The kinds of pages that trees are made of: https://www.sqlite.org/fileformat2.html#b_tree_pages. The tail of a
+    # long value lies in pages without any sign of what belongs there, so that no check can tell.
     trees = [start for start in range(0, len(sound), PAGE) if start == 0 or sound[start] in (2, 5, 10, 13)]
     assert len(trees) > 30
     for start in trees:

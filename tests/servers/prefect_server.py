@@ -64,8 +64,6 @@ def prefect_environment(home: Path) -> dict[str, str]:
         "PREFECT_CLI_PROMPT": "false",
         "DO_NOT_TRACK": "1",
         "NO_COLOR": "1",
-        # A worker starts flows in folders of its own.
-        "PYTHONPATH": str(PROJECT),
     }
 
 
@@ -90,8 +88,8 @@ def running(command: list[str], log: Path, environment: Mapping[str, str]) -> It
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let a child be born with SIGINT in force: Prefect's worker ends itself with it, and never does when the tests were
-    started in the background of a shell, which ignores it."""
+    """Let a child be born with SIGINT in force. Prefect's worker ends itself with it, and would never do so when the
+    tests were started in the background of a shell, where it is ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

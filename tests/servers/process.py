@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -29,14 +31,7 @@ class ServerProcess:
         self.process.wait()
         for child in children:
             with suppress(ProcessLookupError):
-                child_kill(child)
-
-
-def child_kill(process_id: int) -> None:
-    import os
-    import signal
-
-    os.kill(process_id, signal.SIGKILL)
+                os.kill(child, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -80,7 +75,7 @@ def _wait_until_ready(server: ServerProcess, log: Path) -> None:
 
 
 def _children_of(process_id: int) -> list[int]:
-    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)  # noqa: S607
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=False)
     pairs = [line.split() for line in listing.stdout.splitlines()]
     children = [int(pid) for pid, parent in pairs if int(parent) == process_id]
     return [descendant for child in children for descendant in (*_children_of(child), child)]

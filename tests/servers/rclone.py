@@ -90,6 +90,19 @@ def sftp_server(
         yield SftpServer(server, USER, ours, ours.known_hosts(HOST, server.port), "")
 
 
+@contextmanager
+def ftp_server(folder: Path, scratch: Path) -> Iterator[str]:
+    """Serve `folder` by FTP, for which the store has no medium of its own; give the URL with its password."""
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def command(chosen: int) -> list[str]:
+        serve = [rclone_program(), "serve", "ftp", "--addr", f"{HOST}:{chosen}", "--user", USER, "--pass", SECRET]
+        return [*serve, str(folder)]
+
+    with serving(command, scratch / "rclone-ftp.log", environment=_environment(scratch)) as server:
+        yield f"ftp://{USER}:{SECRET}@{HOST}:{server.port}"
+
+
 def _environment(scratch: Path) -> dict[str, str]:
     configuration = scratch / "rclone.conf"
     configuration.touch()

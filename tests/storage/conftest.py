@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,14 @@ class Places:
         if kind == "sftp-openssh" and sshd_program() is None:
             pytest.skip(MISSING)
         if kind not in self._running:
-            start = {"s3-rclone": s3_server, "sftp-openssh": openssh_server, "sftp-rclone": sftp_server}[kind]
+            starts: dict[str, Callable[[Path, Path], Any]] = {
+                "s3-rclone": s3_server,
+                "sftp-openssh": openssh_server,
+                "sftp-rclone": sftp_server,
+            }
             scratch = self._scratch / kind
             scratch.mkdir()
-            self._running[kind] = self._servers.enter_context(start(self._scratch / f"{kind}-served", scratch))
+            self._running[kind] = self._servers.enter_context(starts[kind](self._scratch / f"{kind}-served", scratch))
         return self._running[kind]
 
 

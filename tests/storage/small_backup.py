@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from storage.format.blob import BlobId, BlobKind
+from storage.format.blob import PART_BYTES, BlobId, BlobKind
 from storage.format.listing import FolderEntry, file_content, folder_tree, pieces_tree
 from storage.format.manifest import Fact, Manifest, StoredFile, StoredFolder, new_snapshot_id, profile_key
 from storage.listings import read_folder, read_pieces
@@ -20,7 +20,7 @@ FIRST_MOMENT = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is backed up: a collection of whole pages, and media by name (each shorter than a part)."""
+    """What is backed up: a collection of whole pages, and media by name."""
 
     collection: bytes
     media: Mapping[bytes, bytes]
@@ -30,7 +30,8 @@ def source_of(seed: int, *, pages: int = 200, media: int = 40) -> Source:
     """Made-up content: the pages shrink by half, the media don't. Sources of neighbouring seeds share most of it."""
     return Source(
         b"".join(
-            _bytes(page + 1000 * (page < seed), PAGE_BYTES // 2) + bytes(PAGE_BYTES // 2) for page in range(pages)
+            _bytes(page + 1000 * ((seed + pages - 1 - page) // pages), PAGE_BYTES // 2) + bytes(PAGE_BYTES // 2)
+            for page in range(pages)
         ),
         {f"picture {n}.jpg".encode(): _bytes(-n, 500 + 37 * n) for n in range(seed, seed + media)},
     )
@@ -55,11 +56,13 @@ def blobs_of(repository: Repository, source: Source) -> Iterable[tuple[BlobKind,
     identify = repository.seal.blob_id
     pages = [source.collection[at : at + PAGE_BYTES] for at in range(0, len(source.collection), PAGE_BYTES)]
     yield from ((BlobKind.PAGE, identify(page), page) for page in pages)
-    yield from ((BlobKind.DATA, identify(content), content) for content in source.media.values() if content)
+    yield from ((BlobKind.DATA, identify(part), part) for content in source.media.values() for part in _parts(content))
     nodes = (
         pieces_tree([identify(page) for page in pages], identify)[1]
         + folder_tree(_entries(repository, source), identify)[1]
     )
+    for content in source.media.values():
+        nodes += file_content([identify(part) for part in _parts(content)], identify)[1]
     yield from ((BlobKind.NODE, node, content) for node, content in nodes)
 
 
@@ -104,10 +107,11 @@ def restore(repository: Repository, ref: SnapshotRef) -> Source:
     pieces = read_pieces(repository.read, collection.pieces)
     pages = dict(repository.read(pieces))
     entries = list(read_folder(repository.read, folder.entries))
-    contents = dict(repository.read(entry.content.root for entry in entries if entry.content.root))
+    parts = {entry.name: read_pieces(repository.read, entry.content) for entry in entries}
+    contents = dict(repository.read(part for of_one in parts.values() for part in of_one))
     return Source(
         b"".join(pages[piece] for piece in pieces),
-        {entry.name: contents[entry.content.root] if entry.content.root else b"" for entry in entries},
+        {name: b"".join(contents[part] for part in of_one) for name, of_one in parts.items()},
     )
 
 
@@ -118,10 +122,14 @@ def _entries(repository: Repository, source: Source) -> list[FolderEntry]:
             name,
             len(content),
             1_700_000_000_000_000_000,
-            file_content([identify(content)] if content else [], identify)[0],
+            file_content([identify(part) for part in _parts(content)], identify)[0],
         )
         for name, content in source.media.items()
     ]
+
+
+def _parts(content: bytes) -> list[bytes]:
+    return [content[at : at + PART_BYTES] for at in range(0, len(content), PART_BYTES)]
 
 
 def _bytes(seed: int, length: int) -> bytes:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 
 import pytest
@@ -28,20 +29,16 @@ def test_only_what_shrinks_is_compressed() -> None:
 
 @given(st.binary(max_size=400), st.integers(0, 2000))
 def test_bytes_of_any_kind_give_damage_or_the_length_that_was_asked_for(packed: bytes, length: int) -> None:
-    try:
+    with contextlib.suppress(Damaged):
         assert len(decompress(packed, length)) == length
-    except Damaged:
-        pass
 
 
 @given(st.integers(0, 10_000), st.data())
 def test_a_spoiled_frame_is_damage_or_has_the_right_length(size: int, data: st.DataObject) -> None:
     packed = bytearray(compress(bytes(size)))
     packed[data.draw(st.integers(0, len(packed) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    try:
+    with contextlib.suppress(Damaged):
         assert len(decompress(bytes(packed), size)) == size
-    except Damaged:
-        pass
 
 
 @pytest.mark.parametrize("length", [0, 1, 4095, 4097])

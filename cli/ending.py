@@ -1,0 +1,37 @@
+"""The exit code for how actions ended, and the words that go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import typer
+
+from cli.output import say, say_trouble
+from cli.session import Exit
+from storage.format.audit_row import Outcome, row_values
+from tasks.audit import Report
+
+
+def leave(reports: Iterable[Report]) -> None:
+    """End the command with the code for the worst of the outcomes."""
+    outcomes = {report.outcome for report in reports}
+    if Outcome.FAILED in outcomes:
+        raise typer.Exit(Exit.FAILED)
+    if Outcome.SKIPPED in outcomes:
+        raise typer.Exit(Exit.SKIPPED)
+
+
+def report_json(report: Report) -> dict[str, object]:
+    """A report for programs: its row in the audit table, and the remarks."""
+    return row_values(report.row) | {"remarks": report.remarks}
+
+
+def say_what_matters(reports: Iterable[Report]) -> None:
+    """Tell why profiles failed or were skipped, and whatever was remarked."""
+    for report in reports:
+        if report.outcome is Outcome.FAILED:
+            say_trouble(f"{report.profile}: {report.message}")
+        elif report.outcome is Outcome.SKIPPED:
+            say(f"{report.profile}: {report.message}")
+        for remark in report.remarks:
+            say(f"{report.profile}: {remark}")

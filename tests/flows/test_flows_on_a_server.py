@@ -1,0 +1,276 @@
+"""The flows on a real Prefect server: what it shows of them, and what it must never get to know."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from storage.format.audit_row import Outcome
+from tests.flows.chains.house import add_note
+from tests.flows.on_prefect import Home, Run, deployments
+from tests.servers.prefect_server import PROJECT, prefect_environment, running
+from tests.servers.rclone import SECRET, s3_server
+
+STEPS = ["snapshot", "checksum", "upload", "retention-prune", "deletion-log-archive"]
+
+# The log is rewritten whenever some of the collection has been copied, as an Anki does that never rests.
+BUSY = """
+import tasks.snapshot
+from recollect.progress import current_progress
+copy_collection = tasks.snapshot.copy_collection
+
+class NeverResting:
+    def __init__(self, collection):
+        self.log = collection.with_name(collection.name + "-wal")
+        self.rounds = 0
+    def advance(self, amount):
+        self.rounds += 1
+        self.log.write_bytes(self.rounds.to_bytes(32, "big"))
+
+def copied(collection, target, **_):
+    return copy_collection(collection, target, pause=lambda _: None, progress=NeverResting(collection))
+
+tasks.snapshot.copy_collection = copied
+"""
+
+FAULTS = """
+import tasks.place, tasks.step
+from storage.address import open_store
+from storage.errors import StoreFull, StoreUnreachable
+from tests.faults.faulty_store import WRITING, FaultyStore
+tasks.step._FIRST_DELAY_S = 0.05
+store = FaultyStore(open_store(tasks.place.active_settings().repo))
+tasks.place.open_store = lambda *_: store
+"""
+
+
+def _outcome(run: Run) -> tuple[str, str]:
+    return run.state_type, run.state
+
+
+def test_a_backup_is_a_run_of_five_named_tasks_that_the_audit_table_names(home: Home) -> None:
+    (run,) = home.run("end(back_up_profile('Ada', return_state=True))")
+
+    assert run.name == "Ada"
+    assert _outcome(run) == ("COMPLETED", "Completed")
+    tasks = run.tasks(expected=len(STEPS))
+    assert [task["name"] for task in tasks] == STEPS
+    assert {task["state_type"] for task in tasks} == {"COMPLETED"}
+    (row,) = home.rows()
+    assert row.flow_run == run.id
+    assert row.snapshot
+    assert row.snapshot in run.message
+
+
+def test_an_unchanged_profile_and_a_busy_one_end_under_names_of_their_own_with_the_reason(home: Home) -> None:
+    script = "end(back_up_profile('Ada', return_state=True))\n" * 2 + BUSY
+    _, unchanged, skipped = home.run(script + "end(back_up_profile('Ben', return_state=True))")
+
+    assert _outcome(unchanged) == ("COMPLETED", "Unchanged")
+    assert "Nothing has changed since the snapshot" in unchanged.message
+    assert _outcome(skipped) == ("COMPLETED", "Skipped")
+    assert "gave no moment of calm" in skipped.message
+    row = home.rows()[-1]
+    assert (row.outcome, row.reason, row.message) == (Outcome.SKIPPED, "source-busy", skipped.message)
+    assert row.flow_run == skipped.id
+    assert [task["name"] for task in skipped.tasks(expected=1)] == ["snapshot"]
+
+
+def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_the_others(home: Home) -> None:
+    home.add_profiles("Cara", "Dora", "Emil", "Finn")
+    home.collection("Ben").write_bytes(b"no database at all" * 1000)
+    (run,) = home.run(
+        "import flows.chains.backup as chain\n"
+        "snapshot = chain.snapshot\n"
+        "def defective(work, **options):\n"
+        "    return 1 / 0 if work.profile.name == 'Emil' else snapshot(work, **options)\n"
+        "chain.snapshot = defective\n"
+        "end(back_up_all(return_state=True))"
+    )
+
+    children = {child.name: child for child in run.children()}
+    assert {name: child.state for name, child in children.items()} == {
+        "Ada": "Completed",
+        "Ben": "Failed",
+        "Cara": "Completed",
+        "Dora": "Completed",
+        "Emil": "Failed",
+        "Finn": "Completed",
+    }
+    assert _outcome(run) == ("FAILED", "Failed")
+    assert run.message.startswith("4 completed, 2 failed. Ben: ")
+    assert str(home.collection("Ben")) in run.message
+    assert "Emil: " in run.message
+    assert {(row.profile, row.outcome, row.flow_run) for row in home.rows()} == {
+        (name, Outcome(child.state.lower()), child.id) for name, child in children.items()
+    }
+    # Known trouble is told in a sentence; a defect shows where it is.
+    assert str(home.collection("Ben")) in children["Ben"].log()
+    assert "Traceback" not in children["Ben"].log()
+    assert "ZeroDivisionError" in children["Emil"].log()
+    assert "Traceback" in children["Emil"].log()
+
+
+def test_restores_and_a_pruning_complete(home: Home, tmp_path: Path) -> None:
+    _, restored, in_place, pruned = home.run(
+        "back_up_profile('Ada')\n"
+        "end(back_up_profile('Ben', return_state=True))\n"
+        f"end(restore_profile('Ada', to={str(tmp_path / 'restored')!r}, return_state=True))\n"
+        "Path(r'" + str(home.collection("Ada")) + "').write_bytes(b'broken')\n"
+        "end(restore_profile('Ada', in_place=True, return_state=True))\n"
+        "end(prune(return_state=True))"
+    )
+
+    assert {_outcome(run) for run in (restored, in_place, pruned)} == {("COMPLETED", "Completed")}
+    assert restored.name == "Ada from latest"
+    assert (tmp_path / "restored" / "collection.anki2").read_bytes()[:15] == b"SQLite format 3"
+    assert home.collection("Ada").read_bytes()[:15] == b"SQLite format 3"
+    assert "choose Upload to AnkiWeb" in in_place.log()
+    assert "Ada: 0 of 1 snapshots were let go; Ben: 0 of 1 snapshots were let go" in pruned.message
+
+
+def test_what_a_form_got_wrong_ends_as_failed_with_a_sentence_and_no_traceback(home: Home, tmp_path: Path) -> None:
+    runs = home.run(
+        "end(back_up_profile('Nobody', return_state=True))\n"
+        "end(back_up_profile('Ada', repository='elsewhere', return_state=True))\n"
+        "end(back_up_all(['Nobody'], return_state=True))\n"
+        "end(restore_profile('Ada', snapshot='1999', in_place=True, return_state=True))\n"
+        "end(restore_profile('Ada', return_state=True))\n"
+        f"end(restore_profile('Ada', to={str(tmp_path)!r}, in_place=True, return_state=True))\n"
+        "end(restore_profile('Ada', to='a folder', return_state=True))\n"
+        "end(prune(['Nobody'], return_state=True))"
+    )
+
+    wanted = ["Nobody", "elsewhere", "Nobody", "Ada", "in place", "in place", "'a folder' is no full path", "Nobody"]
+    assert len(runs) == len(wanted)
+    for run, said in zip(runs, wanted, strict=True):
+        assert _outcome(run) == ("FAILED", "Failed")
+        assert said in run.message
+        assert run.message.endswith(".")
+        assert "Error" not in run.message
+        assert "Traceback" not in run.log()
+
+
+def test_a_step_is_tried_again_only_when_the_store_did_not_answer(home: Home) -> None:
+    again, full, away = home.run(
+        FAULTS + "store.fail(WRITING, folder='packs/')\n"
+        "store.fail(WRITING, folder='packs/')\n"
+        "end(back_up_profile('Ada', return_state=True))\n"
+        "store.fail(WRITING, folder='packs/', error=StoreFull)\n"
+        "end(back_up_profile('Ben', return_state=True))\n"
+        "store.fail(frozenset({'list'}), folder='snapshots/')\n"
+        "end(back_up_profile('Ben', return_state=True))"
+    )
+
+    assert again.state == "Completed"
+    assert [(task["name"], task["run_count"]) for task in again.tasks(expected=5)] == [
+        (step, 3 if step == "upload" else 1) for step in STEPS
+    ]
+    assert full.state == "Failed"
+    assert [(task["name"], task["run_count"]) for task in full.tasks(expected=3)] == [(step, 1) for step in STEPS[:3]]
+    assert away.state == "Failed"
+    assert [(task["name"], task["run_count"]) for task in away.tasks(expected=1)] == [("snapshot", 1)]
+    for run in (again, full, away):
+        assert "a fault was ordered. This is a test." in run.log()
+        assert "Traceback" not in run.log()
+
+
+def test_no_note_and_no_secret_gets_to_the_server_or_into_a_log(home: Home, tmp_path: Path) -> None:
+    marker = "a-thing-that-only-Ada-knows"
+    add_note(home.collection("Ada"), marker)
+    with s3_server(tmp_path / "s3", tmp_path) as s3:
+        secrets = {"RECOLLECT_REPO": s3.url("anki"), "RECOLLECT_REPO_OPTIONS": json.dumps(s3.options)}
+        runs = home.run(
+            "end(back_up_all(return_state=True))\n"
+            f"end(restore_profile('Ada', to={str(tmp_path / 'restored')!r}, return_state=True))\n"
+            "import tasks.snapshot, profiles.errors\n"
+            "def prove(_): raise profiles.errors.CollectionDamaged('It was damaged', 'This is a test')\n"
+            "tasks.snapshot.prove = prove\n"
+            "end(back_up_profile('Ada', force=True, return_state=True))\n"
+            "def prove(_): raise ValueError('a defect')\n"
+            "tasks.snapshot.prove = prove\n"
+            "end(back_up_profile('Ada', force=True, return_state=True))\n",
+            secrets,
+        )
+
+    assert [run.state for run in runs] == ["Completed", "Completed", "Failed", "Failed"]
+    assert marker.encode() in (tmp_path / "restored" / "collection.anki2").read_bytes()
+    kept = [path for path in home.server.home.rglob("*") if path.is_file()]
+    assert "prefect.db" in {path.name for path in kept}
+    for path in [*kept, home.folder / "stderr.log", home.server.home.parent / "prefect-server.log"]:
+        content = path.read_bytes()
+        assert marker.encode() not in content, path
+        assert SECRET.encode() not in content, path
+    storage = home.server.home / "storage"
+    assert not storage.exists() or not any(storage.iterdir())
+
+
+def test_chains_and_steps_do_without_prefect(tmp_path: Path) -> None:
+    script = (
+        "import importlib, pkgutil, sys, flows.chains, tasks\n"
+        "for package in (flows.chains, tasks):\n"
+        "    for found in pkgutil.iter_modules(package.__path__):\n"
+        "        importlib.import_module(f'{package.__name__}.{found.name}')\n"
+        "print(len(sys.modules), 'prefect' in sys.modules)"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert ended.stdout.split()[1] == "False"
+
+
+def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path: Path) -> None:
+    script = (
+        "import json\n"
+        "from prefect.flows import load_flow_from_entrypoint\n"
+        "for name in ('backup.back_up_profile', 'backup_all.back_up_all', 'restore.restore_profile', 'prune.prune'):\n"
+        "    found = load_flow_from_entrypoint(f'flows.{name}')\n"
+        "    print(json.dumps([found.name, found.parameters.model_dump()['properties']]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        env=prefect_environment(tmp_path),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    found = dict(json.loads(line) for line in ended.stdout.splitlines())
+    assert set(found) == {"back-up-profile", "back-up-all", "restore-profile", "prune"}
+    for parameters in found.values():
+        for name, parameter in parameters.items():
+            assert parameter.get("description"), name
+        # An address may hold a password; a name of this form can't.
+        assert parameters["repository"]["pattern"]
+
+
+def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_of_ours(home: Home) -> None:
+    fast = home.environment | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
+    with running(["prefect", "worker", "start", "--pool", "local", "--type", "process"], home.folder / "log", fast):
+        home.prefect("work-pool", "create", "local", "--type", "process", "--overwrite")
+        home.prefect("deploy", "--all", "--prefect-file", str(PROJECT / "prefect.yaml"))
+        deployed = deployments(home.server)
+        (run,) = home.run(
+            "from prefect.deployments import run_deployment\n"
+            "end(run_deployment('back-up-all/back-up-all', timeout=90, poll_interval=0.5).state)"
+        )
+
+    assert {name: (found["entrypoint"], found["pull_steps"]) for name, found in deployed.items()} == {
+        "back-up-all": ("flows.backup_all.back_up_all", []),
+        "restore-profile": ("flows.restore.restore_profile", []),
+        "prune": ("flows.prune.prune", []),
+    }
+    assert {name: [plan["slug"] for plan in found["schedules"]] for name, found in deployed.items()} == {
+        "back-up-all": ["every-half-hour"],
+        "restore-profile": [],
+        "prune": ["daily"],
+    }
+    assert _outcome(run) == ("COMPLETED", "Completed"), run.log()
+    assert run.message == "2 completed"
+    assert [child.name for child in run.children()] == ["Ada", "Ben"]

@@ -1,0 +1,136 @@
+"""A reader written from `docs/format.md` alone, without any of our code, restores what our code stored."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import zstandard
+from blake3 import blake3
+
+from storage.address import open_store
+from storage.format.blob import PART_BYTES
+from storage.repository import create_repository
+from tests.storage.small_backup import Source, back_up, source_of
+
+
+class Reader:
+    """Reads a repository in a local folder. The numbers are the sections of the page."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        configuration = json.loads((root / "recollect.json").read_bytes())  # 1
+        assert set(configuration) == {"format", "id", "created_at", "sealing", "key_slots"}
+        assert (configuration["format"], configuration["sealing"], configuration["key_slots"]) == (1, "open", [])
+        identity = bytes.fromhex(configuration["id"])
+        self.key = blake3(identity, derive_key_context="recollect 2026-11-22 open seal").digest()  # 2
+        self.places: dict[bytes, dict[str, Any]] = {}
+        for path in (root / "index").iterdir():  # 5
+            table = pq.read_table(io.BytesIO(self.unseal(b"index", f"index/{path.name}".encode(), path.read_bytes())))
+            self.places |= {row["id"]: row for row in table.to_pylist()}
+
+    def unseal(self, purpose: bytes, name: bytes, stored: bytes) -> bytes:  # 2
+        scheme, plain, tag = stored[0], stored[1:-16], stored[-16:]
+        bound = struct.pack("<H", len(purpose)) + purpose + struct.pack("<H", len(name)) + name + plain
+        assert scheme == 0
+        assert blake3(bound, key=self.key).digest(16) == tag
+        return plain
+
+    @staticmethod
+    def unpack(packed: bytes, length: int) -> bytes:  # 3.2
+        method, body = packed[0], packed[1:]
+        assert method in (0, 1)
+        if method == 1:
+            assert zstandard.frame_content_size(body) == length
+            body = zstandard.ZstdDecompressor().decompress(body)
+        assert len(body) == length
+        return body
+
+    def blob(self, blob: bytes) -> bytes:  # 3
+        place = self.places[blob]
+        pack = place["pack"].hex()
+        stored = (self.root / "packs" / pack[:2] / f"{pack}.pack").read_bytes()[place["offset"] :][: place["stored"]]
+        plain = self.unpack(self.unseal(b"blob", bytes([place["kind"]]) + blob, stored), place["length"])
+        assert blake3(plain).digest() == blob
+        return plain
+
+    def pack_table(self, path: Path) -> list[tuple[int, bytes, int, int]]:  # 4
+        content, pack = path.read_bytes(), bytes.fromhex(path.stem)
+        assert content[:32] == b"RECOLLECT PACK 1" + pack
+        assert content[-12:] == b"RECOLLECTEND"
+        (length,) = struct.unpack("<I", content[-16:-12])
+        table = self.unseal(b"pack table", pack, content[-16 - length : -16])
+        (count,) = struct.unpack("<I", table[:4])
+        rows = list(struct.iter_unpack("<B32sII", self.unpack(table[4:], 41 * count)))
+        assert 32 + sum(stored for _, _, stored, _ in rows) + length + 16 == len(content)
+        return rows
+
+    def manifest(self, path: Path) -> dict[str, Any]:  # 7
+        name = "/".join(path.parts[-3:])
+        packed = self.unseal(b"manifest", name.encode(), path.read_bytes())
+        found: dict[str, Any] = json.loads(self.unpack(packed[4:], int.from_bytes(packed[:4], "little")))
+        assert found["format"] == 1
+        assert name == f"snapshots/{found['profile_key']}/{found['id']}"
+        return found
+
+    def node(self, blob: bytes, node_type: int, level: int) -> tuple[int, bytes]:  # 6
+        content = self.blob(blob)
+        magic, found_type, found_level, count = struct.unpack("<2sBBI", content[:8])
+        assert (magic, found_type, found_level) == (b"RL", node_type, level)
+        return count, content[8:]
+
+    def pieces(self, root: bytes | None, levels: int) -> list[bytes]:  # 6.1
+        ids = [root] if root else []
+        for level in reversed(range(levels)):
+            bodies = [self.node(blob, 1, level)[1] for blob in ids]
+            ids = [body[at : at + 32] for body in bodies for at in range(0, len(body), 32)]
+        return ids
+
+    def folder(self, root: bytes | None, levels: int) -> dict[bytes, bytes]:  # 6.2
+        files: dict[bytes, bytes] = {}
+        if root is None:
+            return files
+        count, body = self.node(root, 2, levels - 1)
+        for _ in range(count):
+            (length,) = struct.unpack("<H", body[:2])
+            name, body = body[2 : 2 + length], body[2 + length :]
+            if levels > 1:
+                files |= self.folder(body[:32], levels - 1)
+                body = body[32:]
+                continue
+            size, _, depth, parts = struct.unpack("<QqBI", body[:21])
+            content, body = body[21 : 21 + 32 * bool(parts)], body[21 + 32 * bool(parts) :]
+            files[name] = b"".join(map(self.blob, self.pieces(content or None, depth)))
+            assert len(files[name]) == size
+        assert not body
+        return files
+
+
+def test_a_reader_written_from_the_page_alone_restores_a_snapshot(tmp_path: Path) -> None:
+    whole = source_of(3, pages=150, media=300)
+    source = Source(
+        whole.collection, {**whole.media, b"empty.png": b"", b"film.mp4": bytes(PART_BYTES) + b"the second part"}
+    )
+    back_up(create_repository(open_store(str(tmp_path))), source, run=5)
+    reader = Reader(tmp_path)
+    (path,) = (tmp_path / "snapshots").glob("*/*")
+    manifest = reader.manifest(path)
+    (file,), (folder,) = manifest["files"], manifest["folders"]
+    tree = file["pieces"]
+    pieces = reader.pieces(bytes.fromhex(tree["root"]), tree["levels"])
+    assert (len(pieces), file["piece_bytes"], file["size"]) == (tree["count"], 4096, len(source.collection))
+    assert b"".join(map(reader.blob, pieces)) == source.collection
+    entries = folder["entries"]
+    assert reader.folder(bytes.fromhex(entries["root"]), entries["levels"]) == source.media
+    assert manifest["facts"] == {"notes": 5, "proven": True}
+
+
+def test_the_packs_say_all_that_the_index_says(tmp_path: Path) -> None:
+    back_up(create_repository(open_store(str(tmp_path))), source_of(1), run=0)
+    reader = Reader(tmp_path)
+    told = [row for path in (tmp_path / "packs").glob("*/*.pack") for row in reader.pack_table(path)]
+    assert {(row["kind"], row["id"], row["stored"], row["length"]) for row in reader.places.values()} == set(told)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.format.blob import BlobId, BlobKind, Location, PackId
+from storage.format.index_table import INDEX_SCHEMA
+from storage.format.pack import PackEntry
+from storage.index import Index
+
+# Few different ids, many of which begin alike: what eight bytes can't tell apart must still be told apart.
+PREFIXES = st.sampled_from([bytes(8), b"\0" * 7 + b"\1", b"\xff" * 8, b"\x80" + bytes(7)])
+IDS = st.builds(lambda prefix, rest: BlobId(prefix + bytes(23) + bytes((rest,))), PREFIXES, st.integers(0, 3))
+PACKS = [PackId(bytes((n,)) * 16) for n in range(3)]
+LOCATIONS = st.builds(
+    Location,
+    st.sampled_from(BlobKind),
+    st.sampled_from(PACKS),
+    st.integers(0, 100),
+    st.integers(0, 100),
+    st.integers(0, 9),
+)
+ENTRIES = st.lists(st.builds(PackEntry, IDS, LOCATIONS), max_size=12)
+
+
+def table_of(entries: list[PackEntry]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {
+                "id": one.id,
+                "kind": int(one.location.kind),
+                "pack": one.location.pack,
+                "offset": one.location.offset,
+                "stored": one.location.stored,
+                "length": one.location.length,
+            }
+            for one in entries
+        ],
+        schema=INDEX_SCHEMA,
+    )
+
+
+@settings(deadline=None)
+@given(st.lists(ENTRIES, max_size=3), ENTRIES, st.lists(IDS, max_size=20))
+def test_an_index_answers_as_a_dictionary_would(
+    tables: list[list[PackEntry]], added: list[PackEntry], asked: list[BlobId]
+) -> None:
+    index = Index(table_of(table) for table in tables)
+    index.add(added)
+    model: dict[BlobId, set[Location]] = {}
+    for entry in (entry for entries in tables for entry in entries):
+        model.setdefault(entry.id, set()).add(entry.location)
+    for entry in added:
+        model[entry.id] = {entry.location}
+    for blob in asked:
+        found = index.find(blob)
+        assert found in model[blob] if blob in model else found is None
+        assert (blob in index) == (blob in model)
+    assert index.missing(asked) == set(asked) - model.keys()
+
+
+@settings(deadline=None)
+@given(ENTRIES, ENTRIES, st.dictionaries(st.sampled_from(PACKS), st.integers(0, 200)), st.lists(IDS, max_size=20))
+def test_blobs_in_missing_or_shortened_packs_count_as_not_stored(
+    one: list[PackEntry], other: list[PackEntry], present: dict[PackId, int], asked: list[BlobId]
+) -> None:
+    index = Index([table_of(one), table_of(other)], present)
+    whole = {
+        entry.id
+        for entry in one + other
+        if entry.location.pack in present
+        and entry.location.offset + entry.location.stored <= present[entry.location.pack]
+    }
+    assert index.missing(asked) == set(asked) - whole
+    for blob in asked:
+        found = index.find(blob)
+        assert (found is not None) == (blob in whole)
+        assert found is None or present[found.pack] >= found.offset + found.stored
+
+
+@settings(deadline=None)
+@given(ENTRIES, ENTRIES)
+def test_the_packs_of_an_index_are_told_with_the_length_that_they_need(
+    loaded: list[PackEntry], added: list[PackEntry]
+) -> None:
+    index = Index([table_of(loaded)])
+    index.add(added)
+    needed: dict[PackId, int] = {}
+    for entry in [*loaded, *{entry.id: entry for entry in added}.values()]:
+        end = entry.location.offset + entry.location.stored
+        needed[entry.location.pack] = max(needed.get(entry.location.pack, 0), end)
+    assert index.packs() == needed
+
+
+@pytest.mark.parametrize("present", [None, {}, {PACKS[0]: 10}])
+def test_an_empty_index_holds_nothing(present: dict[PackId, int] | None) -> None:
+    blob = BlobId(bytes(32))
+    for tables in ([], [table_of([])], [table_of([]), table_of([])]):
+        index = Index(tables, present)
+        assert (len(index), index.find(blob), index.missing([blob]), index.missing([])) == (0, None, {blob}, set())
+        assert index.packs() == {}
+
+
+def test_an_index_of_many_blobs_finds_each_of_them() -> None:
+    source = random.Random(5)
+    entries = [
+        PackEntry(BlobId(source.randbytes(32)), Location(BlobKind.PAGE, PACKS[n % 3], n, 60, 4096))
+        for n in range(20_000)
+    ]
+    index = Index([table_of(entries[:7000]), table_of(entries[7000:])])
+    assert len(index) == 20_000
+    assert index.missing([entry.id for entry in entries]) == set()
+    assert all(index.find(entry.id) == entry.location for entry in entries[::97])
+    assert len(index.missing([BlobId(source.randbytes(32)) for _ in range(1000)])) == 1000

@@ -1,0 +1,215 @@
+"""Taking files in: what is read, what is stored, and what a file that changes meanwhile becomes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from storage.address import open_store
+from storage.file_memory import RememberedFile
+from storage.format.blob import PART_BYTES, BlobKind
+from storage.format.listing import FolderEntry
+from storage.format.manifest import Manifest, StoredFile, new_snapshot_id
+from storage.intake import (
+    FileVersion,
+    IdentifiedFolder,
+    Sink,
+    identify_file,
+    identify_folder,
+    store_file,
+    store_folder,
+)
+from storage.listings import read_folder
+from storage.repository import Repository, create_repository
+from storage.retrieval import folder_entries, holds_entry, read_whole_file, retrieve_entries, retrieve_file
+from tests.storage.small_backup import FIRST_MOMENT, PROFILE
+
+LISTED_AT_NS = 1_700_000_000_000_000_000
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return create_repository(open_store(str(tmp_path / "repository")))
+
+
+class Folder:
+    """Files by name that can be listed and read, and counts its readings."""
+
+    def __init__(self, files: Mapping[bytes, bytes]) -> None:
+        self.files = dict(files)
+        self.reads: list[bytes] = []
+        self.before_read: Callable[[bytes], None] = lambda _: None
+
+    def versions(self) -> list[FileVersion]:
+        return [self.version(name) for name in sorted(self.files)]
+
+    def version(self, name: bytes) -> FileVersion:
+        return FileVersion(name, len(self.files[name]), hash(self.files[name]) & 0xFFFF, 0, 1)
+
+    def read(self, version: FileVersion, sink: Sink) -> FileVersion | None:
+        self.reads.append(version.name)
+        self.before_read(version.name)
+        content = self.files.get(version.name)
+        if content is None:
+            return None
+        sink.take(b"a first try that came to nothing") if content else None
+        sink.restart()
+        for start in range(0, len(content), PART_BYTES):
+            sink.take(content[start : start + PART_BYTES])
+        return self.version(version.name)
+
+
+def identified(
+    repository: Repository, folder: Folder, known: Mapping[bytes, RememberedFile] | None = None
+) -> IdentifiedFolder:
+    return identify_folder(
+        repository.seal,
+        repository.index(),
+        "collection.media",
+        files=folder.versions(),
+        known=known or {},
+        listed_at_ns=LISTED_AT_NS,
+        read=folder.read,
+        advance=lambda _: None,
+    )
+
+
+def stored(repository: Repository, folder: Folder, found: IdentifiedFolder) -> IdentifiedFolder:
+    with repository.write(uploads=2) as session:
+        after = store_folder(session, repository.seal, found, folder.read)
+        session.close()
+    return after
+
+
+def contents(repository: Repository, folder: IdentifiedFolder) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+
+    def keep(entry: FolderEntry, parts: Iterator[bytes]) -> None:
+        found[entry.name] = b"".join(parts)
+
+    retrieve_entries(repository, read_folder(repository.read, folder.tree), keep)
+    return found
+
+
+def some_files(seed: int = 1) -> dict[bytes, bytes]:
+    source = random.Random(seed)
+    files = {f"{number:03}.jpg".encode(): source.randbytes(source.randrange(1, 9000)) for number in range(50)}
+    return files | {b"empty": b"", b"same": files[b"003.jpg"], b"long.mp4": source.randbytes(2 * PART_BYTES + 5)}
+
+
+def test_a_folder_comes_back_as_it_went_in_with_empty_equal_and_long_files(repository: Repository) -> None:
+    folder = Folder(some_files())
+    after = stored(repository, folder, identified(repository, folder))
+    assert contents(repository, after) == folder.files
+    assert after.stored.size == sum(map(len, folder.files.values()))
+
+
+def test_a_file_that_can_be_relied_on_is_not_read_again(repository: Repository) -> None:
+    folder = Folder(some_files())
+    first = stored(repository, folder, identified(repository, folder))
+    folder.reads.clear()
+    folder.files[b"new.png"] = b"new"
+    second = identified(repository, folder, known=first.versions)
+    assert folder.reads == [b"new.png"]
+    assert second.new_files == [b"new.png"]
+    assert second.new_bytes == 3
+
+
+def test_a_remembered_file_whose_pieces_the_repository_lost_is_read_and_stored_again(repository: Repository) -> None:
+    folder = Folder(some_files())
+    first = stored(repository, folder, identified(repository, folder))
+    for item in repository.store.list("packs"):
+        repository.store.remove(item.name)
+    repository.forget_index()
+    second = stored(repository, folder, identified(repository, folder, known=first.versions))
+    assert contents(repository, second) == folder.files
+
+
+def test_a_file_that_changed_after_it_was_identified_is_stored_as_it_is_then(repository: Repository) -> None:
+    folder = Folder(some_files())
+    found = identified(repository, folder)
+    folder.files[b"007.jpg"] = b"changed meanwhile"
+    del folder.files[b"008.jpg"]
+    after = stored(repository, folder, found)
+    assert contents(repository, after) == folder.files
+
+
+def test_a_file_that_vanishes_while_it_is_identified_is_left_out(repository: Repository) -> None:
+    folder = Folder(some_files())
+    folder.before_read = lambda name: folder.files.pop(b"009.jpg", None) and None if name == b"009.jpg" else None
+    after = stored(repository, folder, identified(repository, folder))
+    assert b"009.jpg" not in after.entries
+    assert contents(repository, after) == folder.files
+
+
+def test_a_whole_file_comes_back_at_any_length_and_piece_size(repository: Repository, tmp_path: Path) -> None:
+    for size, piece in ((0, 4096), (1, 4096), (4096, 4096), (3 * 65536, 65536), (1_000_003, 4096)):
+        path = tmp_path / f"in-{size}-{piece}"
+        path.write_bytes(random.Random(size).randbytes(size // 2) + bytes(size - size // 2))
+        file = identify_file(
+            repository.seal, "collection.anki2", path, kind=BlobKind.PAGE, piece_bytes=piece, advance=lambda _: None
+        )
+        with repository.write(uploads=1) as session:
+            store_file(session, repository.index(), file)
+            session.close()
+        out = tmp_path / f"out-{size}-{piece}"
+        advanced: list[int] = []
+        retrieve_file(repository, file.stored, out, advanced.append)
+        assert out.read_bytes() == path.read_bytes()
+        assert sum(advanced) == size
+        assert read_whole_file(repository, file.stored, size) == path.read_bytes()
+
+
+def test_a_file_that_could_not_be_fetched_whole_leaves_nothing_behind(repository: Repository, tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(random.Random(1).randbytes(50_000))
+    file = identify_file(
+        repository.seal, "collection.anki2", path, kind=BlobKind.PAGE, piece_bytes=4096, advance=lambda _: None
+    )
+    with repository.write(uploads=1) as session:
+        store_file(session, repository.index(), file)
+        session.close()
+    (pack,) = repository.store.list("packs")
+    damaged = bytearray(repository.store.read(pack.name))
+    damaged[1000] ^= 1
+    repository.store.write(pack.name, bytes(damaged))
+    with pytest.raises(Exception, match="Damage in the repository"):
+        retrieve_file(repository, file.stored, tmp_path / "out", lambda _: None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_entry_whose_size_does_not_fit_its_pieces_is_called_damage(repository: Repository) -> None:
+    folder = Folder({b"a.jpg": b"content"})
+    after = stored(repository, folder, identified(repository, folder))
+    entry = after.entries[b"a.jpg"]
+    for wrong in (entry.size - 1, entry.size + 1):
+        lying = FolderEntry(entry.name, wrong, entry.mtime_ns, entry.content)
+        with pytest.raises(Exception, match="do not add up"):
+            retrieve_entries(repository, [lying], lambda _, parts: [*parts] and None)
+
+
+def test_a_file_is_told_from_another_by_its_content(repository: Repository) -> None:
+    folder = Folder(some_files())
+    after = stored(repository, folder, identified(repository, folder))
+    long = folder.files[b"long.mp4"]
+    parts = [long[start : start + PART_BYTES] for start in range(0, len(long), PART_BYTES)]
+    assert holds_entry(repository.seal, after.entries[b"long.mp4"], parts)
+    assert not holds_entry(repository.seal, after.entries[b"long.mp4"], [*parts[:-1], b"other"])
+    assert holds_entry(repository.seal, after.entries[b"empty"], [])
+
+
+def test_the_entries_of_a_committed_folder_are_found_through_its_manifest(repository: Repository) -> None:
+    folder = Folder(some_files())
+    after = stored(repository, folder, identified(repository, folder))
+    identity = new_snapshot_id(FIRST_MOMENT, b"\1\2\3\4")
+    manifest = Manifest(
+        identity, "Ada", PROFILE, "desk", "/home", FIRST_MOMENT, None, (), (after.stored,), {"notes": 1}
+    )
+    ref, _ = repository.commit(manifest)
+    again = repository.manifest(ref).folder("collection.media")
+    assert again is not None
+    assert {entry.name for entry in folder_entries(repository, again)} == set(folder.files)
+    assert not any(isinstance(file, StoredFile) for file in repository.manifest(ref).files)

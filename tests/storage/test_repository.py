@@ -1,0 +1,431 @@
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Barrier
+
+import pytest
+
+from storage import writing
+from storage.address import open_store
+from storage.errors import (
+    Damaged,
+    NotARepository,
+    ObjectExists,
+    SnapshotUnknown,
+    StorageError,
+    StoreFull,
+    StoreUnreachable,
+    UnsupportedFormat,
+)
+from storage.format.blob import BlobKind
+from storage.format.configuration import CONFIGURATION_NAME, Configuration, write_configuration
+from storage.format.manifest import MANIFEST_FORMAT, ProfileKey, SnapshotId, snapshot_name, trash_name
+from storage.repository import (
+    Repository,
+    SnapshotRef,
+    create_repository,
+    open_or_create_repository,
+    open_repository,
+)
+from storage.store import Store
+from tests.faults.faulty_store import FaultyStore
+from tests.storage.small_backup import PROFILE, Source, back_up, blobs_of, manifest_of, restore, source_of, store_pieces
+
+FIRST, SECOND = source_of(0, pages=70, media=20), source_of(30, pages=70, media=20)
+_NUMBERS = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several packs and index files in a backup of a few hundred kilobytes."""
+    monkeypatch.setattr(writing, "PACK_BYTES", 24 * 1024)
+    monkeypatch.setattr(writing, "_BATCH_BYTES", 8 * 1024)
+    monkeypatch.setattr(writing, "PACKS_PER_INDEX", 2)
+
+
+def in_memory() -> Store:
+    return open_store(f"memory://repository-{os.getpid()}-{next(_NUMBERS)}")
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return open_store(str(tmp_path / "store")) if request.param == "folder" else in_memory()
+
+
+def test_every_snapshot_comes_back_bit_for_bit(store: Store) -> None:
+    repository = create_repository(store)
+    sources = [FIRST, SECOND, Source(b"", {}), Source(FIRST.collection[:4096], {b"a": b"", b"b": b"x"})]
+    refs = [back_up(repository, source, run=run) for run, source in enumerate(sources)]
+    later = open_repository(store)
+    assert later.snapshots() == later.snapshots(PROFILE) == refs
+    assert [restore(later, ref) for ref in refs] == sources
+    assert [ref.taken_at for ref in refs] == [manifest.taken_at for manifest in map(later.manifest, refs)]
+
+
+def test_what_is_stored_already_is_not_stored_again(store: Store) -> None:
+    repository = create_repository(FaultyStore(store))
+    back_up(repository, FIRST, run=0)
+    again = open_repository(counting := FaultyStore(store))
+    back_up(again, FIRST, run=1)
+    assert counting.count("write") == 1
+    assert counting.requests[-2].name.startswith("snapshots/")
+
+
+# Law 1: a snapshot exists if and only if its manifest does, and then it is whole.
+
+
+def prepared() -> tuple[FaultyStore, SnapshotRef]:
+    """A repository that holds a first snapshot."""
+    store = FaultyStore(in_memory())
+    return store, back_up(create_repository(store), FIRST, run=0, uploads=1)
+
+
+def requests_of_a_whole_backup() -> int:
+    store, _ = prepared()
+    before = store.count()
+    back_up(open_repository(store), SECOND, run=1, uploads=1)
+    return store.count() - before
+
+
+FAULTS: dict[str, Callable[[FaultyStore, int], None]] = {
+    "unreachable": lambda store, nth: store.fail(nth=nth),
+    "unreachable from then on": lambda store, nth: store.fail(nth=nth, every=True),
+    "full": lambda store, nth: store.fail(frozenset({"write"}), nth=nth, error=StoreFull),
+    "answer lost": lambda store, nth: store.lose_the_answer(nth=nth),
+    "torn": lambda store, nth: store.tear(keep=100, nth=nth),
+    "torn without a word": lambda store, nth: store.tear(keep=100, nth=nth, silently=True),
+    "dropped without a word": lambda store, nth: store.drop(nth=nth),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_fault_at_any_request_breaks_a_snapshot_or_makes_half_a_one(fault: str) -> None:
+    total = requests_of_a_whole_backup()
+    assert total > 15
+    failed = 0
+    for nth in range(1, total + 1):
+        store, first = prepared()
+        FAULTS[fault](store, nth)
+        try:
+            back_up(open_repository(store), SECOND, run=1, uploads=1)
+        except StorageError:
+            failed += 1
+        store.heal()
+        later = open_repository(store)
+        whole = {ref: outcome for ref in later.snapshots() if isinstance(outcome := restored(later, ref), Source)}
+        assert whole.pop(first) == FIRST
+        assert all(source == SECOND for source in whole.values())
+        if fault != "torn":  # what a medium must never do to a name: the manifest itself may be cut short
+            assert len(later.snapshots()) == 1 + len(whole)
+        third = back_up(later, SECOND, run=2)
+        assert restore(open_repository(store), third) == SECOND
+    assert failed >= 5
+
+
+def restored(repository: Repository, ref: SnapshotRef) -> Source | Damaged:
+    try:
+        return restore(repository, ref)
+    except Damaged as damage:
+        return damage
+
+
+def test_the_manifest_is_the_last_thing_written() -> None:
+    store, _ = prepared()
+    back_up(open_repository(store), SECOND, run=1)
+    written = [request.name.partition("/")[0] for request in store.requests if request.verb == "write"]
+    assert written[-1] == "snapshots"
+    assert written.count("snapshots") == 2
+    assert written[-2] == "index"
+
+
+def test_a_manifest_whose_pieces_were_never_stored_is_refused(store: Store) -> None:
+    repository = create_repository(store)
+    with pytest.raises(Damaged, match="not stored"):
+        repository.commit(manifest_of(repository, FIRST, run=0))
+    assert repository.snapshots() == []
+
+
+@pytest.mark.parametrize("lost", range(6))
+def test_a_pack_that_vanished_before_the_commit_is_noticed(lost: int) -> None:
+    """As when another machine collects garbage meanwhile, or a server loses what it confirmed."""
+    store, first = prepared()
+    repository = open_repository(store)
+    store_pieces(repository, SECOND)
+    packs = [item.name for item in store.list("packs")]
+    assert len(packs) > 6
+    store.inner.remove(packs[lost])
+    needed = restored_without(store, SECOND)
+    if needed:
+        with pytest.raises(Damaged):
+            repository.commit(manifest_of(repository, SECOND, run=1))
+        assert open_repository(store).snapshots() == [first]
+    else:
+        ref, _ = repository.commit(manifest_of(repository, SECOND, run=1))
+        assert restore(open_repository(store), ref) == SECOND
+
+
+def restored_without(store: FaultyStore, source: Source) -> bool:
+    """Whether a backup of `source` would have to store anything again."""
+    repository = open_repository(store)
+    return bool(repository.index().missing([blob for _, blob, _ in blobs_of(repository, source)]))
+
+
+def test_a_commit_into_a_place_that_holds_another_repository_by_now_is_refused(store: Store) -> None:
+    repository = create_repository(store)
+    store_pieces(repository, FIRST)
+    store.write(CONFIGURATION_NAME, write_configuration(Configuration("f" * 32, "2026-01-01T00:00:00+00:00")))
+    with pytest.raises(NotARepository, match="another repository"):
+        repository.commit(manifest_of(repository, FIRST, run=0))
+    assert store.list("snapshots") == []
+
+
+# Making and opening.
+
+
+def test_an_empty_place_becomes_a_repository_once(store: Store) -> None:
+    first = open_or_create_repository(store)
+    assert open_or_create_repository(store).id == first.id == create_repository(store).id
+    assert [item.name for item in store.list("")] == [CONFIGURATION_NAME]
+
+
+def test_a_place_without_a_repository_is_said_to_be_none(store: Store) -> None:
+    with pytest.raises(NotARepository, match="no repository yet"):
+        open_repository(store)
+    assert store.list("") == []
+
+
+def test_foreign_content_is_left_alone(store: Store) -> None:
+    store.write("thesis/final.docx", b"years of work")
+    for make in (create_repository, open_or_create_repository):
+        with pytest.raises(NotARepository, match=r"thesis/final\.docx"):
+            make(store)
+    assert [item.name for item in store.list("")] == ["thesis/final.docx"]
+
+
+def test_a_damaged_configuration_is_never_replaced(store: Store) -> None:
+    store.write(CONFIGURATION_NAME, b"{")
+    for make in (create_repository, open_or_create_repository, open_repository):
+        with pytest.raises(NotARepository, match="can't be read"):
+            make(store)
+    assert store.read(CONFIGURATION_NAME) == b"{"
+
+
+def test_a_newer_repository_is_not_touched(store: Store) -> None:
+    store.write(CONFIGURATION_NAME, b'{"format": 2}')
+    for make in (create_repository, open_or_create_repository, open_repository):
+        with pytest.raises(UnsupportedFormat):
+            make(store)
+
+
+def test_those_who_create_at_once_share_one_repository(store: Store) -> None:
+    together = Barrier(4)
+
+    def make(run: int) -> SnapshotRef:
+        together.wait()
+        return back_up(open_or_create_repository(store), FIRST, run=run)
+
+    with ThreadPoolExecutor(4) as pool:
+        refs = list(pool.map(make, range(4)))
+    repository = open_repository(store)
+    assert repository.snapshots() == refs
+    assert all(restore(repository, ref) == FIRST for ref in refs)
+
+
+def test_a_repository_that_appears_while_one_looks_is_no_foreign_content(store: Store) -> None:
+    class LateStore(FaultyStore):
+        """Another machine makes the repository, and its first backup, just after this one found none."""
+
+        def size(self, name: str) -> int | None:
+            found = self.inner.size(name)
+            back_up(create_repository(self.inner), FIRST, run=0)
+            return found
+
+    assert len(open_or_create_repository(LateStore(store)).snapshots()) == 1
+
+
+def test_one_who_loses_the_race_to_create_opens_what_the_other_made(store: Store) -> None:
+    class LostRace(FaultyStore):
+        def create(self, name: str, data: bytes) -> None:
+            theirs = write_configuration(Configuration("a" * 32, "2026-01-01T00:00:00+00:00"))
+            assert len(theirs) == len(data)
+            self.inner.write(name, theirs)
+            raise ObjectExists("it is there already", "this is a test")
+
+    assert create_repository(LostRace(store)).id == "a" * 32
+
+
+@pytest.mark.parametrize("verb", ["read", "list", "create"])
+def test_a_store_that_can_not_be_reached_is_not_taken_for_an_empty_one(verb: str) -> None:
+    store = FaultyStore(in_memory())
+    store.fail(frozenset({verb}))
+    with pytest.raises(StoreUnreachable):
+        open_or_create_repository(store)
+
+
+# Damage.
+
+
+def test_a_damaged_index_costs_no_snapshot_and_stops_no_backup(store: Store) -> None:
+    repository = create_repository(store)
+    first = back_up(repository, FIRST, run=0)
+    for number, item in enumerate(store.list("index")):
+        content = store.read(item.name)
+        store.write(item.name, content[:50] if number % 2 else content[:-1] + b"?")
+    later = open_repository(store)
+    assert restore(later, first) == FIRST
+    assert len(later.damaged_indexes) == len(store.list("index"))
+    second = back_up(later, SECOND, run=1)
+    assert restore(open_repository(store), second) == SECOND
+
+
+def test_what_lay_in_a_damaged_pack_that_no_index_names_is_stored_anew(store: Store) -> None:
+    repository = create_repository(store)
+    first = back_up(repository, FIRST, run=0)
+    for item in store.list("index"):
+        store.write(item.name, b"nonsense")
+    victim = store.list("packs")[0].name
+    store.write(victim, store.read(victim)[:-5])
+    later = open_repository(store)
+    with pytest.raises(Damaged):
+        restore(later, first)
+    back_up(later, FIRST, run=1)
+    assert restore(open_repository(store), first) == FIRST
+
+
+def test_an_index_file_that_is_replaced_while_it_is_read_is_looked_for_again(store: Store) -> None:
+    first = back_up(create_repository(store), FIRST, run=0)
+
+    class Collected(FaultyStore):
+        """The first listing names an index file that is gone when it is read."""
+
+        def list(self, prefix: str) -> list:  # type: ignore[type-arg]
+            found = self.inner.list(prefix)
+            if prefix == "index" and not self.count("list", folder="index"):
+                self._note("list", prefix, 0)
+                ghost = type(found[0])("index/" + "0" * 32, 10, found[0].modified)
+                return [ghost, *found]
+            return found
+
+    assert restore(open_repository(Collected(store)), first) == FIRST
+
+
+def test_foreign_objects_among_ours_are_ignored(store: Store) -> None:
+    repository = create_repository(store)
+    first = back_up(repository, FIRST, run=0)
+    for name in ("packs/.DS_Store", "index/readme.txt", "snapshots/desktop.ini", f"snapshots/{PROFILE}/notes (copy)"):
+        store.write(name, b"foreign")
+    later = open_repository(store)
+    assert later.snapshots() == [first]
+    assert restore(later, first) == FIRST
+
+
+def test_a_damaged_manifest_stands_among_the_others_with_its_reason(store: Store) -> None:
+    repository = create_repository(store)
+    refs = [back_up(repository, FIRST, run=run) for run in range(4)]
+    names = [snapshot_name(ref.profile_key, ref.id) for ref in refs]
+    store.write(names[1], store.read(names[0]))
+    newer = open_repository(store)
+    manifest = manifest_of(repository, FIRST, run=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("storage.format.manifest.MANIFEST_FORMAT", MANIFEST_FORMAT + 1)
+        repository.commit(manifest)
+    store.remove(names[3])
+    found = list(newer.manifests(refs))
+    assert [type(one).__name__ for one in found] == ["Manifest", "Damaged", "UnsupportedFormat", "SnapshotUnknown"]
+    with pytest.raises(SnapshotUnknown, match="recollect snapshots"):
+        newer.manifest(SnapshotRef(ProfileKey("Eve-00000000"), SnapshotId("20260101T000000Z-00000000")))
+
+
+# The cache.
+
+
+def test_the_cache_spares_requests(store: Store, tmp_path: Path) -> None:
+    ref = back_up(create_repository(store), FIRST, run=0)
+    for round_number in range(2):
+        counting = FaultyStore(store)
+        repository = open_repository(counting, tmp_path / "cache")
+        repository.index()
+        repository.manifest(ref)
+        asked = counting.count("read", folder="index") + counting.count("read", folder="snapshots")
+        assert asked == (0 if round_number else 1 + len(store.list("index")))
+
+
+def test_any_damage_of_the_cache_is_harmless(store: Store, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    ref = back_up(create_repository(store, cache), FIRST, run=0)
+
+    def used() -> Source:
+        return restore(open_repository(store, cache), ref)
+
+    assert used() == FIRST
+    cached = [path for path in cache.rglob("*") if path.is_file()]
+    assert len(cached) == 1 + len(store.list("index"))
+    for spoil in (
+        lambda content: content[:-1] + bytes((content[-1] ^ 1,)),
+        lambda content: bytes((content[0] ^ 1,)) + content[1:],
+        lambda content: (
+            content[: len(content) // 2] + bytes((content[len(content) // 2] ^ 1,)) + content[len(content) // 2 + 1 :]
+        ),
+        lambda content: content[:10],
+        lambda _: b"",
+        lambda content: content + b"more",
+    ):
+        for path in cached:
+            path.write_bytes(spoil(path.read_bytes()))
+            assert used() == FIRST
+    for path in cached:
+        path.write_bytes(cached[0].read_bytes())
+    assert used() == FIRST
+    assert open_repository(store, cache).damaged_indexes == ()
+
+
+def test_index_files_that_are_gone_leave_the_cache(store: Store, tmp_path: Path) -> None:
+    repository = create_repository(store, tmp_path)
+    back_up(repository, FIRST, run=0)
+    open_repository(store, tmp_path).index()
+    gone = store.list("index")[0].name
+    assert (tmp_path / repository.id / gone).exists()
+    store.remove(gone)
+    open_repository(store, tmp_path).index()
+    assert not (tmp_path / repository.id / gone).exists()
+
+
+# The trash.
+
+
+def test_a_forgotten_snapshot_waits_in_the_trash(store: Store) -> None:
+    repository = create_repository(store)
+    refs = [back_up(repository, FIRST, run=0), back_up(repository, SECOND, run=1)]
+    stored = store.read(snapshot_name(refs[0].profile_key, refs[0].id))
+    repository.move_to_trash(refs[0])
+    repository.move_to_trash(refs[0])
+    assert repository.snapshots() == [refs[1]]
+    assert store.read(trash_name(refs[0].profile_key, refs[0].id)) == stored
+    assert restore(open_repository(store), refs[1]) == SECOND
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_a_fault_while_forgetting_loses_no_manifest(nth: int) -> None:
+    store, ref = prepared()
+    repository = open_repository(store)
+    store.fail(nth=nth)
+    with pytest.raises(StoreUnreachable):
+        repository.move_to_trash(ref)
+    assert repository.snapshots() == [ref]
+    assert restore(open_repository(store.inner), ref) == FIRST
+    repository.move_to_trash(ref)
+    assert repository.snapshots() == []
+
+
+def test_the_same_bytes_as_page_and_as_file_are_one_blob(store: Store) -> None:
+    page = FIRST.collection[:4096]
+    repository = create_repository(store)
+    ref = back_up(repository, Source(page, {b"page.bin": page}), run=0)
+    assert restore(open_repository(store), ref) == Source(page, {b"page.bin": page})
+    found = repository.index().find(repository.seal.blob_id(page))
+    assert found is not None
+    assert found.kind is BlobKind.PAGE
