@@ -27,14 +27,7 @@ from pydantic_settings import (
 )
 
 from recollect.errors import SettingsInvalid
-from recollect.settings_file import (
-    PLAIN_KEY,
-    PREFIX,
-    chosen_file,
-    full_path,
-    is_path,
-    shown_key,
-)
+from recollect.settings_file import PLAIN_KEY, PREFIX, chosen_file, full_path, is_path, read_file, shown_key
 
 _TABLES = ("repo_options", "repositories")
 
