@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import count, moment, outcome_text, say, seconds, show_json, size
+from cli.output import count, moment_here, outcome_text, say, seconds, show_json, size
 from cli.session import session
 from cli.tables import Column, show_table
 from recollect.settings import shown_url
@@ -61,7 +61,7 @@ def audit(
 
 def _row(row: AuditRow) -> tuple[object, ...]:
     return (
-        moment(row.started_at.astimezone()),
+        moment_here(row.started_at),
         row.action,
         row.profile,
         outcome_text(row.outcome),

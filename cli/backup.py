@@ -71,10 +71,9 @@ def backup(
             _show(result, settings)
         for remark in result.remarks:
             say(remark)
-        if not as_json:
-            say_what_matters(result.reports)
-            if settings.repo is None:
-                say("This repository is on this computer. For a copy elsewhere, name a place with --repo URL.")
+        say_what_matters(result.reports)
+        if settings.repo is None and not as_json:
+            say("This repository is on this computer. For a copy elsewhere, name a place with --repo URL.")
         leave(result.reports)
 
 
@@ -82,7 +81,9 @@ def _run(names: list[str], *, force: bool, on_server: bool) -> BackupOfAll:
     if on_server:
         from flows.on_server import back_up_all_on_server
 
-        return back_up_all_on_server(names, force=force)
+        # Prefect writes to the terminal itself.
+        with progress_bars(visible=False):
+            return back_up_all_on_server(names, force=force)
     with progress_bars():
         return back_up_several(names, "default", lambda name: back_up(name, force=force))
 

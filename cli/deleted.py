@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import moment, say, show_json, show_text
+from cli.output import moment_here, say, show_json, show_text
 from cli.session import session
 from cli.tables import Column, show_table
 from profiles.deletion_log import DeletedNote
@@ -74,7 +74,7 @@ def _write(notes: list[ArchivedNote], folder: Path) -> list[Path]:
 
 def _row(note: ArchivedNote) -> tuple[object, ...]:
     first = note.fields[0] if note.fields else ""
-    return (note.note_id, note.note_type, first[:_EXCERPT], moment(note.archived_at.astimezone()), note.snapshot)
+    return (note.note_id, note.note_type, first[:_EXCERPT], moment_here(note.archived_at), note.snapshot)
 
 
 def _as_json(note: ArchivedNote) -> dict[str, object]:

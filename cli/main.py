@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from cli.output import never_fail_on_odd_letters, say, say_trouble, show_text
-from cli.session import Exit
+from cli.session import Exit, refusal
 from recollect import __version__
 
 COMMANDS = ("profiles", "backup", "snapshots", "restore", "prune", "audit", "deleted", "sample")
@@ -63,6 +63,8 @@ def recollect(
     """Backs up every Anki profile, media included, and proves that it comes back.
 
     Example: recollect backup
+
+    Ends with 0 when done, 1 when failed, 2 when called wrongly, 75 when skipped because the profile was busy.
     """
 
 
@@ -72,24 +74,28 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        _write_out(end)
+        code = end.code
+    except OSError as trouble:
+        say_trouble(refusal(trouble))
+        code = Exit.FAILED
     except Exception as fault:  # noqa: BLE001 - a person gets a sentence, whatever it was
         say_trouble(
             f"Recollect itself went wrong: {type(fault).__name__}. What was stored before is untouched. "
             "Please report this, with the lines that follow."
         )
         say("".join(traceback.format_exception(fault)))
-        raise SystemExit(Exit.FAILED) from None
+        code = Exit.FAILED
+    raise SystemExit(code if _is_written_out() else Exit.FAILED)
 
 
-def _write_out(end: SystemExit) -> None:
-    """End as wanted, unless the last of the output has nowhere to go."""
+def _is_written_out() -> bool:
+    """Whether the last of the output got out, or nobody wanted it any more."""
     try:
         sys.stdout.flush()
     except OSError as trouble:
         # https://docs.python.org/3/library/signal.html#note-on-sigpipe: or Python complains as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(trouble, BrokenPipeError):
-            say_trouble(f"The output could not be written: {(trouble.strerror or type(trouble).__name__).lower()}.")
-            raise SystemExit(Exit.FAILED) from None
-    raise end
+            say_trouble(refusal(trouble))
+            return False
+    return True

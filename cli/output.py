@@ -108,5 +108,14 @@ def moment(when: datetime) -> str:
     return when.strftime("%Y-%m-%d %H:%M")
 
 
+def moment_here(when: datetime) -> str:
+    """A moment by this computer's clock."""
+    try:
+        return moment(when.astimezone())
+    except (OverflowError, ValueError, OSError):
+        # No zone has a time for the ends of the calendar, and Windows has none before 1970.
+        return moment(when)
+
+
 def _plain(value: object) -> object:
     return value.isoformat() if isinstance(value, datetime) else str(value)

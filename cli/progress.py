@@ -87,8 +87,8 @@ class Bars:
 
 
 @contextmanager
-def progress_bars() -> Iterator[None]:
-    """Show how far the work within the context is; on a terminal only.
+def progress_bars(*, visible: bool = True) -> Iterator[None]:
+    """Show how far the work within the context is; on a terminal only, and if `visible`.
 
     Ctrl-C or SIGTERM ends it in every thread at the next moment when nothing is half done; a second one at once.
     """
@@ -100,7 +100,7 @@ def progress_bars() -> Iterator[None]:
         TimeRemainingColumn(),
         console=side_console(),
         transient=True,
-        disable=not sys.stderr.isatty(),
+        disable=not (visible and sys.stderr.isatty()),
     )
     bars = Bars(progress)
     with _signals_told_to(bars), listening(bars):

@@ -45,7 +45,7 @@ def prune(
                     show_text(f"{report.profile}: {report.message}")
             if not reports:
                 say("There is no snapshot to prune")
-            say_what_matters(reports)
+        say_what_matters(reports)
         leave(reports)
 
 

@@ -61,8 +61,10 @@ def restore(
         report = _run(profile, snapshot, to, ask=in_place and not yes, on_server=use_server(server))
         if as_json:
             show_json(report_json(report))
-        else:
-            (show_text if report.outcome is Outcome.COMPLETED else say_trouble)(report.message)
+        if report.outcome is not Outcome.COMPLETED:
+            say_trouble(report.message)
+        elif not as_json:
+            show_text(report.message)
         for remark in report.remarks:
             say(remark)
         if report.outcome is not Outcome.COMPLETED:
@@ -76,7 +78,9 @@ def _run(profile: str, snapshot: str, to: Path | None, *, ask: bool, on_server: 
             raise typer.Exit(Exit.FAILED)
         from flows.on_server import restore_on_server
 
-        return restore_on_server(profile, snapshot, str(to.expanduser().absolute()) if to else None)
+        # Prefect writes to the terminal itself.
+        with progress_bars(visible=False):
+            return restore_on_server(profile, snapshot, str(to.expanduser().absolute()) if to else None)
     with progress_bars():
         return restore_chain(profile, snapshot, to=to, confirmed=_confirmed if ask else _show_plan)
 

@@ -56,7 +56,7 @@ def settings_for(config: Path | None, **overrides: object) -> Iterator[Settings]
         # Whoever read the output has seen enough.
         raise
     except OSError as trouble:
-        say_trouble(_refusal(trouble))
+        say_trouble(refusal(trouble))
         raise typer.Exit(Exit.FAILED) from trouble
 
 
@@ -77,7 +77,8 @@ def usage(message: str) -> typer.Exit:
     return typer.Exit(Exit.USAGE)
 
 
-def _refusal(trouble: OSError) -> str:
+def refusal(trouble: OSError) -> str:
+    """What the operating system did not let us do, as a person should hear it."""
     what = f"The system refused: {(trouble.strerror or type(trouble).__name__).lower()}"
     where = f" ({trouble.filename})" if trouble.filename else ""
     return f"{what}{where}. Check that the disk is there and has room, and that you may read and write on it."

@@ -79,7 +79,8 @@ class FileVanished(Exception):
 def list_media(folder: Path) -> MediaFolder:
     """List a media folder; one that is missing counts as empty.
 
-    Raises `SourceUnreadable` when the folder, or the description of a file in it, can't be read.
+    Raises `SourceUnreadable` when the folder, or the description of a file in it, can't be read, and when the folder is
+    a link to a place that is not there, such as a disk that is not connected.
     """
     files: list[MediaFile] = []
     passed_over: list[tuple[str, str]] = []
@@ -95,7 +96,9 @@ def list_media(folder: Path) -> MediaFolder:
                     files.append(_describe(entry.name, status))
                 else:
                     passed_over.append((entry.name, _kind(status.st_mode)))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if folder.is_symlink():
+            raise _unreadable("media folder", folder, error) from error
         return MediaFolder((), ())
     except OSError as error:
         raise _unreadable("media folder", folder, error) from error

@@ -22,6 +22,8 @@ class StoredProfile:
     host: str
     source: str
     refs: tuple[SnapshotRef, ...]
+    newest: Manifest
+    """The newest manifest that can be read; that of the last of `refs`, if all is well."""
 
     @property
     def described(self) -> str:
@@ -47,7 +49,7 @@ def read_catalog(repository: Repository) -> Catalog:
     for key, refs in by_key.items():
         manifest = _newest_readable(repository, refs)
         if isinstance(manifest, Manifest):
-            profiles.append(StoredProfile(key, manifest.profile, manifest.host, manifest.source, tuple(refs)))
+            profiles.append(StoredProfile(key, manifest.profile, manifest.host, manifest.source, tuple(refs), manifest))
         else:
             remarks.append(str(manifest))
     profiles.sort(key=lambda profile: (profile.name.casefold(), profile.host, profile.key))

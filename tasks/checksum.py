@@ -73,7 +73,7 @@ def checksum(job: Job, source: Source) -> Contents:
         )
     new_bytes = media.new_bytes + sum(len(index.missing(file.pieces)) * file.stored.piece_bytes for file in files)
     # What the repository lost is stored again, by a snapshot of its own.
-    nodes = [node for part in (*files, media) for node, _ in part.nodes]
+    nodes = [node for listing in (media.nodes, *(file.nodes for file in files)) for node, _ in listing]
     unchanged = _same_as(job.last_manifest(), files, media) and not new_bytes and not index.missing(nodes)
     return Contents(files=files, media=media, reader=reader, new_bytes=new_bytes, unchanged=unchanged)
 

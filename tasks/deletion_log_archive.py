@@ -33,7 +33,7 @@ def deletion_log_archive(job: Job, snapshot: SnapshotId, version: str | None) ->
         job.repository, job.profile_key, (_archived(note, snapshot, now) for note in log.notes), archived_at=now
     )
     job.remember_deletion_log(version)
-    return Archived(new, log.unreadable)
+    return Archived(new, tuple(f"deleted.txt, {remark}" for remark in log.unreadable))
 
 
 def _archived(note: DeletedNote, snapshot: SnapshotId, now: datetime) -> ArchivedNote:

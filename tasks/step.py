@@ -59,11 +59,11 @@ class Step(Generic[P, R]):
         def run(call: _Call) -> R:
             return self.function(*call.args, **call.kwargs)
 
-        # The server tells tasks apart by name and qualified name, and shows the docstring.
-        functools.update_wrapper(run, self.function, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
-        del run.__wrapped__  # type: ignore[attr-defined]
+        # Prefect makes the key by which it tells tasks apart of this.
+        run.__qualname__ = self.function.__qualname__
         made: Task[[_Call], R] = task(
             name=self.name,
+            description=self.function.__doc__,
             task_run_name=self.name,
             cache_policy=NO_CACHE,
             persist_result=False,

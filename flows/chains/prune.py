@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from profiles.backup_preferences import RetentionPreferences
+from storage.errors import StorageError
 from storage.format.manifest import Manifest
+from storage.fsspec_store import sweep_leftovers
 from storage.repository import Repository
 from storage.retention import RetentionPlan
 from tasks.audit import Report, audited
@@ -30,15 +33,18 @@ def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[Profil
     chosen = [choose_profile(catalog, name) for name in names] or list(catalog.profiles)
     plans = []
     for profile in chosen:
-        limits = chosen_limits(active_settings(), _own_limits(repository, profile))
+        limits = chosen_limits(active_settings(), _own_limits(profile.newest))
         retention = profile_retention(repository, profile.key, limits)
         plans.append(ProfilePlan(profile, retention.plan, retention.remarks))
     return plans
 
 
 def prune(repository_name: str = "default", names: Sequence[str] = ()) -> list[Report]:
-    """Forget what the retention limits no longer hold, profile by profile."""
+    """Forget what the retention limits no longer hold, profile by profile, and sweep what killed writers left."""
     repository = open_named(repository_name)
+    # Tidying up must not keep the limits from being applied.
+    with contextlib.suppress(StorageError):
+        sweep_leftovers(repository.store)
     reports = []
     for planned in plan_prune(repository, names):
         with audited("prune", planned.profile.name, repository) as audit:
@@ -53,13 +59,11 @@ def prune(repository_name: str = "default", names: Sequence[str] = ()) -> list[R
     return reports
 
 
-def _own_limits(repository: Repository, profile: StoredProfile) -> RetentionPreferences:
-    """The limits that the profile's owner chose in Anki, as its newest snapshot noted them."""
+def _own_limits(newest: Manifest) -> RetentionPreferences:
+    """The limits that the profile's owner chose in Anki, as a snapshot noted them."""
     defaults = RetentionPreferences()
-    newest = next(repository.manifests(profile.refs[-1:]))
-    facts = newest.facts if isinstance(newest, Manifest) else {}
     daily, weekly, monthly = (
-        noted if isinstance(noted := facts.get(f"limit_{name}"), int) and noted >= 0 else default
+        noted if type(noted := newest.facts.get(f"limit_{name}")) is int and noted >= 0 else default
         for name, default in (
             ("daily", defaults.daily),
             ("weekly", defaults.weekly),

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class Run:
     state_type: str
     state: str
     message: str
+    began: datetime
+    ended: datetime
 
     def tasks(self, expected: int) -> list[dict[str, Any]]:
         """The run's `expected` task runs in the order they began. The server records them after the run has ended."""
@@ -63,11 +66,11 @@ class Run:
             time.sleep(0.1)  # nothing announces what the server has recorded
 
     def children(self) -> list[Run]:
-        """The runs that this one started, by name."""
+        """The runs that this one started, in that order."""
         wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [self.id]}}}
         return sorted(
             (_run(self.server, found) for found in _asked(self.server, "flow_runs/filter", wanted)),
-            key=lambda run: run.name,
+            key=lambda run: run.began,
         )
 
     def log(self) -> str:
@@ -107,9 +110,7 @@ class Home:
     def run(self, script: str, environment: Mapping[str, str] | None = None) -> list[Run]:
         """Run a script that hands the final states of flows to `end`; returns those runs in that order."""
         printed = self.printed(_PRELUDE + script, environment)
-        return [
-            _run(self.server, _answered(self.server, f"flow_runs/{json.loads(line)}")) for line in printed.splitlines()
-        ]
+        return [run_of(self.server, json.loads(line)) for line in printed.splitlines()]
 
     def printed(self, script: str, environment: Mapping[str, str] | None = None) -> str:
         """What a Python script prints that runs with this home's environment, in a folder that is none of ours."""
@@ -148,9 +149,25 @@ class Home:
                 preferences.execute("insert into profiles select ?, data from profiles where name = 'Ben'", (name,))
 
 
+def run_of(server: PrefectServer, flow_run_id: str) -> Run:
+    """The flow run of that id."""
+    answer = httpx.get(f"{server.api_url}/flow_runs/{flow_run_id}", timeout=30)
+    answer.raise_for_status()
+    return _run(server, answer.json())
+
+
 def _run(server: PrefectServer, found: Mapping[str, Any]) -> Run:
     state = found["state"]
-    return Run(server, found["id"], found["name"], state["type"], state["name"], state["message"] or "")
+    return Run(
+        server,
+        found["id"],
+        found["name"],
+        state["type"],
+        state["name"],
+        state["message"] or "",
+        datetime.fromisoformat(found["start_time"]),
+        datetime.fromisoformat(found["end_time"]),
+    )
 
 
 def _asked(server: PrefectServer, what: str, wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,13 +177,12 @@ def _asked(server: PrefectServer, what: str, wanted: Mapping[str, Any]) -> list[
     return found
 
 
-def _answered(server: PrefectServer, what: str) -> dict[str, Any]:
-    answer = httpx.get(f"{server.api_url}/{what}", timeout=30)
-    answer.raise_for_status()
-    found: dict[str, Any] = answer.json()
-    return found
-
-
 def deployments(server: PrefectServer) -> dict[str, dict[str, Any]]:
     """The deployments that the server knows, by name."""
     return {found["name"]: found for found in _asked(server, "deployments/filter", {})}
+
+
+def start(server: PrefectServer, deployment_id: str, parameters: Mapping[str, Any]) -> None:
+    """Ask for a run of a deployment, as a form in the browser does. Raises httpx.HTTPStatusError when it is refused."""
+    url = f"{server.api_url}/deployments/{deployment_id}/create_flow_run"
+    httpx.post(url, json={"parameters": dict(parameters)}, timeout=30).raise_for_status()

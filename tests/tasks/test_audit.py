@@ -11,7 +11,7 @@ from storage.address import open_store
 from storage.audit_table import read_rows
 from storage.errors import StoreFull, StoreUnreachable
 from storage.format.audit_row import AuditRow, Outcome
-from storage.format.manifest import Manifest
+from storage.format.manifest import Fact, Manifest
 from storage.repository import Repository, create_repository, open_repository
 from tasks.audit import audited, counts_of
 from tests.faults.faulty_store import WRITING, FaultyStore
@@ -135,7 +135,14 @@ def test_a_table_that_takes_no_row_changes_nothing_about_the_outcome(
 def test_counts_are_taken_from_a_manifest_only_where_they_are_counts(repository: Repository) -> None:
     key = commit(repository, "Ada")
     honest = repository.manifest(repository.snapshots(key)[0])
-    facts = {"notes": 3, "cards": -1, "reviews": "many", "media_files": True, "media_bytes": 1.5, "purpose": "routine"}
+    facts: dict[str, Fact] = {
+        "notes": 3,
+        "cards": -1,
+        "reviews": "many",
+        "media_files": True,
+        "media_bytes": 1.5,
+        "purpose": "routine",
+    }
     hostile = Manifest(
         id=honest.id,
         profile="Ada",

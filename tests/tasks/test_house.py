@@ -26,7 +26,7 @@ MAY_IMPORT = {
 
 
 def imports(path: Path, *, everywhere: bool) -> Iterator[str]:
-    """The modules that a source file imports: at its top level, or also within functions. Imports for types don't run."""
+    """The modules that a source file imports: at its top level, where those for types don't count, or everywhere."""
     pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while pending:
         node = pending.pop()

@@ -62,8 +62,7 @@ def test_the_private_folder_is_gone_however_the_job_ends(house: House, ada: Prof
     with job(ada, repository) as work:
         work.staged_collection.write_bytes(b"private")
     assert not work.staging.exists()
-    with pytest.raises(KeyboardInterrupt), job(ada, repository) as stopped:
-        stopped.staged_collection.write_bytes(b"private")
+    with pytest.raises(KeyboardInterrupt), job(ada, repository):
         raise KeyboardInterrupt
     assert list(staging_folder().iterdir()) == []
 

@@ -23,6 +23,7 @@ from flows.chains.restore import restore
 from profiles.sample import make_sample_base_folder
 from profiles.unicase import register
 from recollect.settings import Settings, load_settings
+from storage.address import open_store
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, Outcome
 from storage.format.manifest import Manifest
@@ -160,7 +161,7 @@ def back_up_well(profile: str = "Ada", **options: Any) -> str:
 def through_faults(monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
     """Let the repository of the settings be reached through a store that counts, and can fail."""
     settings = place.active_settings()
-    store = FaultyStore(place.open_store(settings.repo or "", settings.repo_options))
+    store = FaultyStore(open_store(settings.repo or "", settings.repo_options))
     monkeypatch.setattr(place, "open_store", lambda *_: store)
     return store
 
@@ -193,7 +194,7 @@ def answer_a_card(collection: Path) -> None:
             card = anki.sched.getCard()
         assert card is not None
         card.start_timer()
-        anki.sched.answerCard(card, 3)  # type: ignore[attr-defined]
+        anki.sched.answerCard(card, 3)
 
 
 def fronts(collection: Path) -> set[str]:

@@ -7,7 +7,10 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -177,7 +180,7 @@ def test_changed_added_removed_and_renamed_media_are_stored_as_they_are(house: H
     assert report.row.media_files == len(list(media.iterdir()))
 
 
-def test_media_that_is_written_to_twice_within_a_tick_of_the_clock_is_not_missed(house: House, tmp_path: Path) -> None:
+def test_media_that_was_rewritten_under_its_old_time_and_size_is_not_missed(house: House, tmp_path: Path) -> None:
     picture = house.media() / "red.png"
     picture.write_bytes(b"first!")
     back_up_well()
@@ -406,8 +409,24 @@ def test_a_media_folder_on_another_disk_is_backed_up_through_its_link(house: Hou
     elsewhere = tmp_path / "other disk"
     house.media().rename(elsewhere)
     house.media().symlink_to(elsewhere)
-    back_up_well()
+    first = back_up_well()
     assert digests(house.restored(tmp_path / "out") / "collection.media") == digests(elsewhere)
+
+    media = digests(elsewhere)
+    (elsewhere / "red.png").unlink()
+    assert restore("Ada", first).outcome is Outcome.COMPLETED
+    assert digests(elsewhere) == media
+    assert house.media().is_symlink()
+
+
+@POSIX_ONLY
+def test_a_disk_of_media_that_is_not_connected_does_not_pass_for_an_empty_folder(house: House, tmp_path: Path) -> None:
+    snapshot = back_up_well()
+    shutil.rmtree(house.media())
+    house.media().symlink_to(tmp_path / "disk that is not there")
+    report = back_up("Ada")
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, "source-unreadable")
+    assert [ref.id for ref in house.snapshots()] == [snapshot]
 
 
 def test_every_run_leaves_a_row_that_tells_what_it_did(house: House) -> None:
@@ -559,6 +578,15 @@ def test_a_deletion_is_archived_once_however_often_the_flow_runs(house: House) -
     assert "one more" in {note.fields[0] for note in notes}
 
 
+def test_a_deletion_log_that_did_not_change_is_not_held_against_the_archive_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up_well()
+    store = through_faults(monkeypatch)
+    back_up_well(force=True)
+    assert store.count(folder="deletions/") == 0
+
+
 def test_deletions_of_one_profile_are_not_mixed_with_those_of_another(house: House) -> None:
     back_up_several([], "default", back_up)
     counts = {
@@ -588,6 +616,21 @@ def test_archived_notes_come_back_through_ankis_own_import(house: House, tmp_pat
         back = {tuple(fields.split("\x1f")) for fields in anki.db.list("select flds from notes order by id")}
     assert ("Capital of Yugoslavia", "Belgrade") in back
     assert ('"Constantinople", since 1930', "Istanbul<br><i>renamed</i>") in back
+
+
+def test_runs_of_one_profile_at_the_same_time_do_not_get_in_each_others_way(house: House, tmp_path: Path) -> None:
+    back_up_well()
+    add_note(house.collection(), "before all of them")
+    with ThreadPoolExecutor(4) as pool:
+        running = [pool.submit(copy_context().run, partial(back_up, "Ada", force=True)) for _ in range(8)]
+        made = {stored(run.result()) for run in running}
+    assert len(made) == 8
+    assert made < {ref.id for ref in house.snapshots()}
+    for number, snapshot in enumerate(sorted(made)):
+        out = house.restored(tmp_path / str(number), "Ada", snapshot)
+        assert (out / "collection.anki2").read_bytes() == house.collection().read_bytes()
+    assert len(archived_notes(house.repository, house.snapshots()[0].profile_key)) == 4
+    assert list((house.cache / "staging").iterdir()) == []
 
 
 # Retention inside the chain
@@ -691,8 +734,7 @@ def test_pieces_that_the_repository_lost_are_stored_again_although_the_profile_i
     back_up_well()
     for pack in Path(house.repo, "packs").rglob("*.pack"):
         pack.unlink()
-    for path in house.media().iterdir():
-        os.utime(path)
+    os.utime(house.collection())
     assert stored(back_up("Ada"))
     assert digests(house.restored(tmp_path / "out") / "collection.media") == digests(house.media())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from flows.chains.backup import back_up, back_up_several
-from flows.chains.restore import SYNC_ADVICE, RestorePlan, restore
+from flows.chains.restore import SYNC_ADVICE, RestorePlan, plan_restore, restore
 from profiles.lock_probe import holder_of
 from recollect.errors import RecollectError
 from storage.errors import NotARepository, StoreFull, StoreReadOnly, StoreUnreachable
@@ -181,7 +181,12 @@ def test_media_is_added_to_and_nothing_is_deleted(house: House) -> None:
     (media / "blue.png").unlink()
     untouched = (media / "grey.png").stat()
     plans: list[RestorePlan] = []
-    report = restore("Ada", snapshot, confirmed=lambda plan: bool(plans.append(plan)) or True)
+
+    def agree(plan: RestorePlan) -> bool:
+        plans.append(plan)
+        return True
+
+    report = restore("Ada", snapshot, confirmed=agree)
 
     assert report.outcome is Outcome.COMPLETED
     assert digests(media) == {**backed_up, b"mine alone.png": digests(media)[b"mine alone.png"]}
@@ -313,9 +318,7 @@ def test_without_a_yes_no_folder_is_made(house: House, tmp_path: Path) -> None:
 
 def test_the_plan_says_what_comes_back(house: House) -> None:
     snapshot = back_up_well()
-    plans: list[RestorePlan] = []
-    restore("Ada", confirmed=lambda plan: bool(plans.append(plan)))
-    text = plans[0].as_text()
+    text = plan_restore(house.repository, "Ada").as_text()
     for part in (snapshot, "229 notes", "317 cards", "38 reviews", str(house.folder()), "safety snapshot"):
         assert part in text
 
@@ -429,14 +432,14 @@ def test_a_store_that_fails_at_any_request_leaves_the_old_collection_or_the_new_
     add_note(house.collection(), "present")
     shutil.copytree(house.base, tmp_path / "base before")
     shutil.copytree(house.repo, tmp_path / "repository before")
-    outcomes = []
+    outcomes: list[str] = []
     failing = 1
     while outcomes[-1:] != ["completed"]:
         shutil.rmtree(house.base)
         copy_base(tmp_path / "base before", house.base)
         shutil.rmtree(house.repo)
         shutil.copytree(tmp_path / "repository before", house.repo)
-        shutil.rmtree(house.cache)
+        shutil.rmtree(house.cache, ignore_errors=True)
         with monkeypatch.context() as patch:
             through_faults(patch).fail(ANY, nth=failing)
             try:

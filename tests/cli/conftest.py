@@ -1,0 +1,5 @@
+"""The computers that the tests of the command run on."""
+
+from tests.cli.desk import backed_up, desk, sample_base, stocked
+
+__all__ = ["backed_up", "desk", "sample_base", "stocked"]

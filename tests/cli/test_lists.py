@@ -1,0 +1,88 @@
+"""`profiles`, `audit`, `prune`, `deleted` and `sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.format.audit_row import AUDIT_COLUMNS
+from tests.cli.desk import Desk
+
+
+def test_profiles_are_listed_with_their_folders(desk: Desk) -> None:
+    listed = desk.call("profiles", "--json").json
+    assert set(listed) == {"base", "profiles", "remarks"}
+    assert [profile["name"] for profile in listed["profiles"]] == ["Ada", "Ben"]
+    assert set(listed["profiles"][0]) == {"name", "folder", "state", "can_be_backed_up", "collection_bytes"}
+    assert str(desk.base / "Ada") in desk.call("profiles").out
+
+
+def test_a_profile_with_a_hostile_name_is_shown_harmless(desk: Desk) -> None:
+    (desk.base / "Ben").rename(desk.base / "[red]\u202eneB[nope]")
+    ran = desk.run("profiles")
+    assert ran.code == 0
+    assert "[red]\\u202eneB[nope]" in ran.out
+    ran = desk.run("backup")
+    assert ran.code == 0
+    assert "\u202e" not in ran.out + ran.err
+
+
+def test_the_audit_table_is_read_newest_first_and_by_profile_and_action(stocked: Desk) -> None:
+    stocked.call("prune")
+    rows = stocked.call("audit", "--json").json
+    assert [set(row) for row in rows] == [{column.name for column in AUDIT_COLUMNS}] * 4
+    assert [row["action"] for row in rows] == ["prune", "prune", "backup", "backup"]
+    assert [row["profile"] for row in stocked.call("audit", "Ben", "--json").json] == ["Ben", "Ben"]
+    assert len(stocked.call("audit", "--limit", "1", "--action", "backup", "--json").json) == 1
+    nothing = stocked.call("audit", "Zed")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "no row of that kind" in nothing.err
+
+
+def test_a_damaged_row_of_the_audit_table_is_named(stocked: Desk) -> None:
+    row = next((stocked.repository / "audit").glob("*/*/*.parquet"))
+    row.write_bytes(b"PAR1")
+    ran = stocked.call("audit", "--json")
+    assert len(ran.json) == 1
+    assert row.name in ran.err
+
+
+def test_a_dry_run_of_prune_shows_what_stays_and_why(stocked: Desk) -> None:
+    plans = stocked.call("prune", "Ada", "--daily", "3", "--dry-run", "--json").json
+    assert [plan["profile"] for plan in plans] == ["Ada"]
+    shown = stocked.call("prune", "Ada", "--daily", "3", "--dry-run")
+    assert "3 daily" in shown.out
+    assert "stays" in shown.out
+    assert stocked.call("audit", "--action", "prune", "--json").json == []
+
+
+def test_prune_tells_of_each_profile(stocked: Desk) -> None:
+    ran = stocked.call("prune")
+    assert ran.code == 0
+    assert [line.partition(":")[0] for line in ran.out.splitlines()] == ["Ada", "Ben"]
+    assert [row["action"] for row in stocked.call("prune", "--json").json] == ["prune", "prune"]
+
+
+def test_deleted_notes_are_listed_and_written_for_anki(stocked: Desk) -> None:
+    notes = stocked.call("deleted", "Ada", "--json").json
+    assert len(notes) == 4
+    assert set(notes[0]) == {"note_id", "note_type_id", "note_type", "fields", "archived_at", "snapshot"}
+    assert "Yugoslavia" in stocked.call("deleted", "Ada").out
+    ran = stocked.call("deleted", "Ada", "--to", "deleted-notes")
+    assert ran.code == 0
+    files = [Path(line) for line in ran.out.splitlines()]
+    assert files
+    assert all(file.is_file() for file in files)
+    again = stocked.call("deleted", "Ada", "--to", "deleted-notes")
+    assert again.code == 1
+    assert "deleted-notes" in again.err
+
+
+def test_a_sample_can_be_listed_and_needs_an_empty_place(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    made = desk.call("sample", "try out")
+    assert made.code == 0
+    assert f"--base '{tmp_path / 'try out'}'" in made.out
+    assert len(desk.call("profiles", "--base", "try out", "--json").json["profiles"]) == 2
+    again = desk.call("sample", "try out")
+    assert (again.code, again.out) == (1, "")
+    assert "not empty" in again.err

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from storage.format.audit_row import AUDIT_COLUMNS
+from tests.cli.desk import Desk
+
+
+def test_a_restore_into_a_folder_needs_no_anki(stocked: Desk, tmp_path: Path) -> None:
+    ran = stocked.having(RECOLLECT_BASE="").run("restore", "Ada", "--to", "restored")
+    assert ran.code == 0
+    assert f"is restored in {tmp_path / 'restored'}" in ran.out
+    assert "229 notes" in ran.err
+    assert (tmp_path / "restored" / "collection.anki2").exists()
+    assert any((tmp_path / "restored" / "collection.media").iterdir())
+
+
+def test_json_is_the_row_of_the_audit_table(stocked: Desk) -> None:
+    row = stocked.call("restore", "Ada", "--to", "restored", "--json").json
+    assert set(row) == {column.name for column in AUDIT_COLUMNS} | {"remarks"}
+    assert row["outcome"] == "completed"
+
+
+def test_a_plan_touches_nothing(stocked: Desk) -> None:
+    plan = stocked.call("restore", "Ada", "--to", "restored", "--plan", "--json").json
+    assert (plan["notes"], plan["media_add"], plan["in_place"]) == (229, 20, False)
+    assert not (stocked.home / "restored").exists()
+    ran = stocked.call("restore", "Ada", "--in-place", "--plan")
+    assert ran.code == 0
+    assert "safety snapshot" in ran.out
+
+
+def test_a_folder_with_a_collection_is_not_restored_into(stocked: Desk) -> None:
+    ran = stocked.call("restore", "Ada", "--to", str(stocked.base / "Ada"))
+    assert ran.code == 1
+    assert "already holds a collection" in ran.err
+
+
+def test_without_a_terminal_a_restore_in_place_needs_yes(stocked: Desk) -> None:
+    ran = stocked.run("restore", "Ada", "--in-place")
+    assert (ran.code, ran.out) == (2, "")
+    assert "--yes" in ran.err
+    ran = stocked.run("restore", "Ada", "--in-place", "--yes")
+    assert ran.code == 0
+    assert "Upload to AnkiWeb" in ran.err
+
+
+def test_a_snapshot_goes_by_the_end_of_its_id(stocked: Desk) -> None:
+    (snapshot,) = stocked.call("snapshots", "Ada", "--json").json
+    end = snapshot["snapshot"][-8:]
+    assert stocked.call("restore", "Ada", "--snapshot", end, "--to", "restored").code == 0
+    ran = stocked.call("restore", "Ada", "--snapshot", "nope", "--to", "other")
+    assert ran.code == 1
+    assert "recollect snapshots" in ran.err
+
+
+def test_a_damaged_pack_is_told_in_a_sentence(stocked: Desk) -> None:
+    for pack in (stocked.repository / "packs").glob("*/*"):
+        content = pack.read_bytes()
+        pack.write_bytes(content[:100] + bytes(len(content) - 200) + content[-100:])
+    ran = stocked.run("restore", "Ada", "--to", "restored")
+    assert (ran.code, ran.out) == (1, "")
+    assert "amage" in ran.err
+    assert "Traceback" not in ran.err
+    assert not (stocked.home / "restored" / "collection.anki2").exists()

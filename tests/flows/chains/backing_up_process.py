@@ -1,0 +1,77 @@
+"""Processes that back up and prune, to be killed.
+
+argv: base, repository, cache, configuration. Each line on standard input is the number of the write to the store at
+which a new process, forked with everything loaded, shall kill itself (0: never). Answered is `began <process id>`, then
+`done <writes>` by the process if it was not killed, then `ended <exit code>`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+from flows.chains.backup import back_up
+from recollect.settings import load_settings
+from storage.address import open_store
+from storage.format.audit_row import Outcome
+from storage.store import Store
+from tasks import place
+
+
+class DeadlyStore:
+    """Passes requests on, and ends the process just before the n-th write."""
+
+    def __init__(self, inner: Store, kill_at: int) -> None:
+        self._inner = inner
+        self._kill_at = kill_at
+        self.writes = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._inner, name)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._count()
+        self._inner.write(name, data)
+
+    def create(self, name: str, data: bytes) -> None:
+        self._count()
+        self._inner.create(name, data)
+
+    def remove(self, name: str) -> None:
+        self._count()
+        self._inner.remove(name)
+
+    def _count(self) -> None:
+        self.writes += 1
+        if self.writes == self._kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(kill_at: int) -> int:
+    """One backup; returns how many writes it took."""
+    address = place.active_settings().repo or ""
+    store = DeadlyStore(open_store(address), kill_at)
+    with patch.object(place, "open_store", lambda *_: store):
+        report = back_up("Ada")
+    assert report.outcome in {Outcome.COMPLETED, Outcome.UNCHANGED}, report.message
+    return store.writes
+
+
+def main(base: Path, repo: str, cache: Path, config: Path) -> None:
+    limits = {"daily": 0, "weekly": 0, "monthly": 0}
+    with place.using(load_settings({"base": base, "repo": repo, "cache": cache, **limits}, config=config)):
+        for line in sys.stdin:
+            child = os.fork()
+            if not child:
+                print(f"done {run(int(line))}", flush=True)
+                os._exit(0)
+            print(f"began {child}", flush=True)
+            _, status = os.waitpid(child, 0)
+            print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))

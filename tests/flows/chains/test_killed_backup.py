@@ -1,0 +1,174 @@
+"""A backup that is killed at any moment breaks nothing, and the next run goes on from there."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from flows.chains.backup import back_up
+from storage.deletion_archive import archived_notes
+from storage.format.audit_row import Outcome
+from storage.format.manifest import ProfileKey
+from tests.flows.chains.backdating import backdate
+from tests.flows.chains.house import COLLECTION, MEDIA, House, add_note, back_up_well, digests
+
+KILLS = 30
+ROOT = Path(__file__).parents[3]
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a snapshot must give back."""
+
+    snapshot: str
+    collection: bytes
+    media: dict[bytes, str]
+
+
+class Runs:
+    """Starts backups in processes of their own, and kills them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._orders, self._answers = process.stdin, process.stdout
+
+    def killed_at(self, write: int) -> bool:
+        """A run that is killed at its n-th write, if it has so many; whether it was."""
+        self._begin(write)
+        return not self._done()
+
+    def killed_after(self, seconds: float) -> bool:
+        """A run that is killed so many seconds after it began; whether it was."""
+        child = self._begin(0)
+        ended, _, _ = select.select([self._answers], [], [], seconds)
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        return not self._done()
+
+    def _begin(self, kill_at: int) -> int:
+        self._orders.write(f"{kill_at}\n")
+        self._orders.flush()
+        word, child = self._answers.readline().split()
+        assert word == "began"
+        return int(child)
+
+    def _done(self) -> bool:
+        line = self._answers.readline()
+        if line.startswith("done"):
+            assert self._answers.readline() == "ended 0\n"
+            return True
+        assert line == f"ended -{int(signal.SIGKILL)}\n"
+        return False
+
+
+@pytest.fixture
+def runs(house: House) -> Iterator[Runs]:
+    arguments = [str(house.base), house.repo, str(house.cache), str(house.config)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.flows.chains.backing_up_process", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as process:
+        try:
+            yield Runs(process)
+        finally:
+            process.kill()
+
+
+def enlarge(house: House, seed: int, megabytes: int) -> None:
+    """Media and notes that no earlier snapshot holds, so that a run has packs to send."""
+    luck = random.Random(seed)
+    for number in range(4):
+        (house.media() / f"bulk {number}.bin").write_bytes(luck.randbytes(megabytes * 250_000))
+    add_note(house.collection(), f"round {seed}", luck.randbytes(100_000).hex())
+    with (house.folder() / "deleted.txt").open("ab") as log:
+        log.write(b"%d\t1700000000001\tdeleted in round %d\tx\n" % (1_700_000_000_000 + seed, seed))
+
+
+def keep(house: House, snapshot: str) -> Kept:
+    return Kept(snapshot, house.collection().read_bytes(), digests(house.media()))
+
+
+def assert_gives_back(house: House, kept: Kept, folder: Path) -> None:
+    house.restored(folder, "Ada", kept.snapshot)
+    assert (folder / COLLECTION).read_bytes() == kept.collection
+    assert digests(folder / MEDIA) == kept.media
+    shutil.rmtree(folder)
+
+
+def assert_whole_again(house: House, earlier: Kept, folder: Path) -> Kept:
+    """Whatever became of the killed run: earlier snapshots are whole, and so is what the next run makes."""
+    assert_gives_back(house, earlier, folder)
+    for ref in house.snapshots():
+        house.restored(folder, "Ada", ref.id)
+        shutil.rmtree(folder)
+    report = back_up("Ada")
+    assert report.outcome in {Outcome.COMPLETED, Outcome.UNCHANGED}, report.message
+    assert report.row.snapshot == house.snapshots()[-1].id
+    now = keep(house, str(report.row.snapshot))
+    assert_gives_back(house, now, folder)
+    assert list((house.cache / "staging").iterdir()) == []
+    return now
+
+
+def test_a_run_killed_at_any_of_its_writes_breaks_nothing(house: House, runs: Runs, tmp_path: Path) -> None:
+    # Every round has packs, an index, a manifest, manifests on their way into the trash, deletions and a row to write.
+    earlier = keep(house, back_up_well())
+    key = ProfileKey(house.snapshots()[0].profile_key)
+    for write in range(1, 40):
+        backdate(house, "Ada", days=[40 + write])
+        enlarge(house, seed=write, megabytes=1)
+        if not runs.killed_at(write):
+            break
+        earlier = assert_whole_again(house, earlier, tmp_path / "out")
+        assert len(archived_notes(house.repository, key)) == 4 + write
+    assert 7 <= write < 39
+
+
+def test_a_run_killed_at_random_moments_breaks_nothing(house: House, runs: Runs, tmp_path: Path) -> None:
+    luck = random.Random(20261122)
+    earlier = keep(house, back_up_well())
+    enlarge(house, seed=0, megabytes=10)
+    began = time.monotonic()
+    assert not runs.killed_after(60)
+    length = time.monotonic() - began
+    earlier = keep(house, house.snapshots()[-1].id)
+    killed = 0
+    for round_ in range(1, KILLS + 1):
+        enlarge(house, seed=round_, megabytes=10)
+        killed += runs.killed_after(luck.uniform(0, length))
+        if round_ % 6 == 0:
+            earlier = assert_whole_again(house, earlier, tmp_path / "out")
+        else:
+            assert_gives_back(house, earlier, tmp_path / "out")
+    assert killed >= KILLS // 3
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(3000)
+def test_hundreds_of_killed_runs_break_nothing(house: House, runs: Runs, tmp_path: Path) -> None:
+    luck = random.Random(1)
+    earlier = keep(house, back_up_well())
+    killed = 0
+    for round_ in range(400):
+        enlarge(house, seed=round_, megabytes=luck.choice([1, 10, 40]))
+        killed += runs.killed_after(luck.expovariate(3))
+        earlier = assert_whole_again(house, earlier, tmp_path / "out")
+    assert killed >= 100
