@@ -21,7 +21,7 @@ from tasks.place import active_settings, found_profiles, open_named
 from tasks.versions import software_versions
 
 
-@flow(name="back-up-all", persist_result=False)
+@flow(name="back-up-all", flow_run_name="all profiles", persist_result=False)
 def back_up_all(
     profiles: list[ProfileName] | None = None,
     repository: RepositoryName = "default",

@@ -50,10 +50,11 @@ class CollectionFacts:
 
 
 @contextmanager
-def opened_copy(copy: Path) -> Iterator[sqlite3.Connection]:
+def opened_copy(copy: Path, *, original: Path | None = None) -> Iterator[sqlite3.Connection]:
     """A read-only connection to a private copy with no log beside it; nothing is left beside it afterwards.
 
-    SQLite's errors become CollectionDamaged, or SourceUnreadable when the file can't be read at all.
+    SQLite's errors become CollectionDamaged, which names the `original` where it is given, or SourceUnreadable when the
+    file can't be read at all.
     """
     try:
         # immutable: no locks, no -shm, no -wal, although the header says WAL (https://www.sqlite.org/uri.html).
@@ -70,36 +71,39 @@ def opened_copy(copy: Path) -> Iterator[sqlite3.Connection]:
             raise SourceUnreadable(
                 f"{copy} could not be read: {error}", "Check the disk that it lies on, then try again"
             ) from error
-        raise _damaged(copy, str(error)) from error
+        raise _damaged(original or copy, str(error)) from error
 
 
-def prove(copy: Path) -> CollectionFacts:
+def prove(copy: Path, *, original: Path | None = None) -> CollectionFacts:
     """Check a private copy as strictly as Anki does before it imports a collection, and count what is in it.
+
+    `original` is what a person knows: the file that the copy was made of, named in what is said of damage.
 
     Cards without notes and the like do not count as damage: Anki lives with them, and mends them in Check Database.
     Raises CollectionDamaged with the first finding, SourceUnreadable when the copy can't be read.
     """
-    page_size = _checked_header(copy)
-    with opened_copy(copy) as connection:
-        _check_structure(connection, copy)
+    named = original or copy
+    page_size = _checked_header(copy, named)
+    with opened_copy(copy, original=original) as connection:
+        _check_structure(connection, named)
         # Only true tables: a view of that name could be made to run for ever.
         tables = {
             row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type='table' AND rootpage>0")
         }
         for table in _TABLES:
             if table not in tables:
-                raise _damaged(copy, f"there is no table {table}")
+                raise _damaged(named, f"there is no table {table}")
         (rows,) = connection.execute("SELECT count(*) FROM col").fetchone()
         if rows != 1:
-            raise _damaged(copy, f"the table col has {rows} rows instead of one")
+            raise _damaged(named, f"the table col has {rows} rows instead of one")
         version, modified, schema_modified, last_sync, created = _integers(
-            connection, copy, "SELECT ver, mod, scm, ls, crt FROM col"
+            connection, named, "SELECT ver, mod, scm, ls, crt FROM col"
         )
         if version < _OLDEST_SCHEMA or version in _SKIPPED_SCHEMAS:
-            raise _damaged(copy, f"no Anki opens schema version {version}")
+            raise _damaged(named, f"no Anki opens schema version {version}")
         notes, cards, reviews, last_review = _integers(
             connection,
-            copy,
+            named,
             "SELECT (SELECT count(*) FROM notes), (SELECT count(*) FROM cards), (SELECT count(*) FROM revlog),"
             " (SELECT coalesce(max(id), 0) FROM revlog)",
         )
@@ -119,7 +123,7 @@ def prove(copy: Path) -> CollectionFacts:
     )
 
 
-def _checked_header(copy: Path) -> int:
+def _checked_header(copy: Path, named: Path) -> int:
     """The page size, from a header that can be right (https://www.sqlite.org/fileformat2.html#the_database_header)."""
     try:
         with copy.open("rb") as file:
@@ -130,33 +134,33 @@ def _checked_header(copy: Path) -> int:
             f"{copy} could not be read: {error.strerror or error}", "Check the disk that it lies on, then try again"
         ) from error
     if len(head) < 100 or not head.startswith(b"SQLite format 3\0"):
-        raise _damaged(copy, "it is empty" if not head else "it is not an SQLite database")
+        raise _damaged(named, "it is empty" if not head else "it is not an SQLite database")
     page_size = int.from_bytes(head[16:18], "big")
     page_size = 65536 if page_size == 1 else page_size
     if page_size < 512 or page_size & (page_size - 1):
-        raise _damaged(copy, "its header names an impossible page size")
+        raise _damaged(named, "its header names an impossible page size")
     if size % page_size:
-        raise _damaged(copy, "it ends in the middle of a page")
+        raise _damaged(named, "it ends in the middle of a page")
     return page_size
 
 
-def _check_structure(connection: sqlite3.Connection, copy: Path) -> None:
+def _check_structure(connection: sqlite3.Connection, named: Path) -> None:
     """SQLite's full check: the structure, and every index against its table. 0.15 s for 50 MB."""
-    findings = _findings(connection, copy, "integrity_check")
+    findings = _findings(connection, named, "integrity_check")
     if findings == ["ok"]:
         return
-    structure = _findings(connection, copy, "quick_check")
+    structure = _findings(connection, named, "quick_check")
     if structure != ["ok"]:
-        raise _damaged(copy, structure[0])
+        raise _damaged(named, structure[0])
     by_order = _ordered_by_unicase(connection)
     for finding in findings:
         order = _ORDER_FINDING.fullmatch(finding)
         table = by_order.get(order[order.lastgroup or 0]) if order else None
         if table is None or not _holds_letters_beyond_ascii(connection, table):
-            raise _damaged(copy, finding)
+            raise _damaged(named, finding)
 
 
-def _findings(connection: sqlite3.Connection, copy: Path, check: str) -> list[str]:
+def _findings(connection: sqlite3.Connection, named: Path, check: str) -> list[str]:
     for _ in range(_MOST_UNKNOWN_COLLATIONS):
         try:
             return [str(row[0]) for row in connection.execute(f"PRAGMA {check}({_FINDINGS_LOOKED_AT})")]
@@ -166,7 +170,7 @@ def _findings(connection: sqlite3.Connection, copy: Path, check: str) -> list[st
             if unknown is None:
                 raise
             connection.create_collation(unknown[1], lambda a, b: (a > b) - (a < b))
-    raise _damaged(copy, "it uses too many unknown collations")
+    raise _damaged(named, "it uses too many unknown collations")
 
 
 def _ordered_by_unicase(connection: sqlite3.Connection) -> dict[str, str]:
@@ -186,16 +190,16 @@ def _holds_letters_beyond_ascii(connection: sqlite3.Connection, table: str) -> b
     return any(isinstance(value, str) and not value.isascii() for row in rows for value in row)
 
 
-def _integers(connection: sqlite3.Connection, copy: Path, query: str) -> list[int]:
+def _integers(connection: sqlite3.Connection, named: Path, query: str) -> list[int]:
     values = list(connection.execute(query).fetchone())
     if not all(isinstance(value, int) for value in values):
-        raise _damaged(copy, "the table col or revlog holds something else where a number belongs")
+        raise _damaged(named, "the table col or revlog holds something else where a number belongs")
     return values
 
 
-def _damaged(copy: Path, finding: str) -> CollectionDamaged:
+def _damaged(named: Path, finding: str) -> CollectionDamaged:
     shown = "".join(character if character.isprintable() else " " for character in finding)[:200]
     return CollectionDamaged(
-        f"The copy {copy} of the collection is damaged: {shown}",
+        f"The collection {named} is damaged: {shown}",
         "Open the collection in Anki and run Tools > Check Database; if that fails, restore an earlier snapshot",
     )

@@ -72,7 +72,7 @@ def _source(job: Job, taken_at: datetime) -> Source:
     profile = job.profile
     with current_progress().stage(f"{profile.name}: copying the collection", None) as stage:
         evidence = copy_collection(profile.collection, job.staged_collection, progress=stage)
-    facts = prove(job.staged_collection)
+    facts = prove(job.staged_collection, original=profile.collection)
     preferences = backup_preferences(job.staged_collection)
     # Media after the collection: a note refers only to files that are there already.
     media_listed_at_ns = time.time_ns()

@@ -42,8 +42,8 @@ def test_a_moment_at_the_end_of_the_calendar_is_shown(zone: str, monkeypatch: py
     monkeypatch.setenv("TZ", zone)
     getattr(time, "tzset", lambda: None)()
     try:
-        assert moment_here(datetime.min.replace(tzinfo=UTC)).endswith("00:00")
-        assert moment_here(datetime.max.replace(tzinfo=UTC)).startswith("9999-12-31 23:59")
+        assert "1-01-01 " in moment_here(datetime.min.replace(tzinfo=UTC))
+        assert moment_here(datetime.max.replace(tzinfo=UTC)).startswith("9999-12-31 ")
     finally:
         monkeypatch.undo()
         getattr(time, "tzset", lambda: None)()

@@ -405,6 +405,7 @@ def test_what_is_no_file_in_the_media_folder_is_reported_and_not_followed(house:
     assert report.row.media_files == 20
 
 
+@POSIX_ONLY
 def test_a_media_folder_on_another_disk_is_backed_up_through_its_link(house: House, tmp_path: Path) -> None:
     elsewhere = tmp_path / "other disk"
     house.media().rename(elsewhere)
