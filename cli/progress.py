@@ -90,7 +90,7 @@ class Bars:
 def progress_bars(*, visible: bool = True) -> Iterator[None]:
     """Show how far the work within the context is; on a terminal only, and if `visible`.
 
-    Ctrl-C or SIGTERM ends it in every thread at the next moment when nothing is half done; a second one at once.
+    Ctrl-C or SIGTERM ends it in every thread where it next tells how far it is; a second one ends the process at once.
     """
     progress = Progress(
         # A profile's name is no markup.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -12,7 +13,7 @@ from cli.session import session
 from cli.tables import Column, show_table
 from recollect.settings import shown_url
 from storage.format.manifest import Manifest
-from tasks.catalog import choose_profile, read_catalog
+from tasks.catalog import Catalog, StoredProfile, choose_profile, read_catalog
 from tasks.place import open_named
 
 _COLUMNS = (
@@ -46,7 +47,7 @@ def snapshots(
     with session(config, repo=repo):
         repository = open_named()
         catalog = read_catalog(repository)
-        chosen = [choose_profile(catalog, profile)] if profile is not None else catalog.profiles
+        chosen = _named(catalog, profile) if profile is not None else catalog.profiles
         found = list(repository.manifests([ref for stored in chosen for ref in stored.refs]))
         manifests = [manifest for manifest in found if isinstance(manifest, Manifest)]
         remarks = [str(damage) for damage in found if not isinstance(damage, Manifest)] + list(catalog.remarks)
@@ -57,8 +58,19 @@ def snapshots(
             show_table(f"Snapshots in {place}", _COLUMNS, (_row(manifest) for manifest in manifests))
         else:
             say(f"No snapshot can be read in {place}" if remarks else f"There is no snapshot in {place} yet")
+        if profile is not None and len(chosen) > 1:
+            say(f"Several profiles go by that name; each has its key: {'; '.join(one.described for one in chosen)}")
+        for manifest in manifests:
+            if why := manifest.facts.get("suspect"):
+                say(f"The snapshot {manifest.id} of {manifest.profile} is suspect: {why}")
         for remark in dict.fromkeys(remarks):
             say(remark)
+
+
+def _named(catalog: Catalog, name: str) -> Sequence[StoredProfile]:
+    """The profile of that name, or all namesakes: to look at them, nobody needs to choose."""
+    namesakes = [profile for profile in catalog.profiles if profile.name.casefold() == name.casefold()]
+    return namesakes if len(namesakes) > 1 else [choose_profile(catalog, name)]
 
 
 def _row(manifest: Manifest) -> tuple[object, ...]:
@@ -75,7 +87,7 @@ def _row(manifest: Manifest) -> tuple[object, ...]:
         count(facts.get("media_files")),
         size(_bytes_of(manifest)),
         size(stored if isinstance(stored, int) else None),
-        facts.get("purpose"),
+        f"{facts.get('purpose')}, suspect" if facts.get("suspect") else facts.get("purpose"),
     )
 
 

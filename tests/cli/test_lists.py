@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
+
+import pytest
 
 from storage.format.audit_row import AUDIT_COLUMNS
 from tests.cli.desk import Desk
@@ -86,3 +90,14 @@ def test_a_sample_can_be_listed_and_needs_an_empty_place(tmp_path: Path) -> None
     again = desk.call("sample", "try out")
     assert (again.code, again.out) == (1, "")
     assert "not empty" in again.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such name")
+def test_a_folder_whose_name_is_no_text_is_shown_and_backed_up(desk: Desk) -> None:
+    odd = desk.base.rename(desk.home / os.fsdecode(b"odd\xff"))
+    ran = desk.run("profiles", "--base", str(odd))
+    assert ran.code == 0
+    assert "odd\\udcff" in ran.out
+    assert desk.run("profiles", "--base", str(odd), "--json").json["base"] == str(odd)
+    assert desk.run("backup", "--base", str(odd)).code == 0
+    assert desk.run("snapshots", "--json").json[0]["source"] == str(odd / "Ada")

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+import tasks.upload
 from tests.cli.desk import Desk
 
 
@@ -49,3 +52,22 @@ def test_a_repository_of_another_format_is_refused(stocked: Desk) -> None:
     ran = stocked.call("snapshots")
     assert (ran.code, ran.out) == (1, "")
     assert "Traceback" not in ran.err
+
+
+def test_a_snapshot_of_a_profile_that_shrank_is_marked_as_suspect(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.call("backup", "Ben")
+    monkeypatch.setattr(tasks.upload, "suspicion", lambda *_: "half of the notes are gone")
+    desk.call("backup", "Ben", "--force")
+    ran = desk.call("snapshots", "Ben")
+    assert ran.code == 0
+    assert ran.out.count("routine, suspect") == 1
+    assert "half of the notes are gone" in ran.err
+
+
+def test_namesakes_from_two_computers_are_listed_together_and_told_apart(stocked: Desk) -> None:
+    stocked.call("backup", "Ben")
+    ran = stocked.call("snapshots", "ben", "--json")
+    keys = [snapshot["profile_key"] for snapshot in ran.json]
+    assert len(set(keys)) == 2
+    assert all(key in ran.err for key in keys)
+    assert [snapshot["profile_key"] for snapshot in stocked.call("snapshots", keys[0], "--json").json] == [keys[0]]
