@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime
 
 from storage.format.deletion_table import (
     ArchivedNote,
@@ -18,6 +18,7 @@ from storage.format.manifest import ProfileKey
 from storage.repository import Repository
 
 _READS_AT_ONCE = 8
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def archived_notes(repository: Repository, profile_key: ProfileKey) -> list[ArchivedNote]:
@@ -28,7 +29,8 @@ def archived_notes(repository: Repository, profile_key: ProfileKey) -> list[Arch
         return read_deletions(repository.seal, name, repository.store.read(name))
 
     with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="deletions") as pool:
-        files = list(pool.map(read, sorted(names)))
+        files = list(pool.map(read, names))
+    files.sort(key=lambda notes: min((note.archived_at for note in notes), default=_NEVER))
     # Two runs at once may both archive a note; the first one counts.
     once: dict[bytes, ArchivedNote] = {}
     for note in (note for notes in files for note in notes):

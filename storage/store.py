@@ -1,7 +1,7 @@
 """What every part of `storage` may ask of the place where a repository lies.
 
 A store is named objects at rest, nothing more: no folders to make, no locks, no appending. The contract below is held
-by one suite of tests that every kind of store passes (`tests/storage/test_store_contract.py`).
+by one suite of tests that every kind of store passes (`tests/storage/stores/test_store_contract.py`).
 """
 
 from __future__ import annotations

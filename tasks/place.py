@@ -11,9 +11,9 @@ from profiles.base_folder import find_base_folder
 from profiles.discovery import Found, Profile, discover
 from recollect.errors import RecollectError
 from recollect.settings import Settings, load_settings, repository_address
-from storage.address import open_store
 from storage.format.manifest import ProfileKey, profile_key
 from storage.repository import Repository, open_or_create_repository, open_repository
+from storage.stores.address import open_store
 
 _active: ContextVar[Settings | None] = ContextVar("settings", default=None)
 

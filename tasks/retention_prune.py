@@ -88,5 +88,6 @@ def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPl
 
 
 def _candidate(ref: SnapshotRef, manifest: Manifest) -> Candidate:
-    good = manifest.facts.get("proven") is True and not manifest.facts.get("suspect")
+    facts = manifest.facts
+    good = facts.get("proven") is True and not facts.get("suspect") and not facts.get("media_left_out")
     return Candidate(ref.id, manifest.taken_at, good=good)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,7 @@ from profiles.errors import ProfileError, SourceBusy
 from profiles.media import MediaFolder, list_media, read_stable
 from profiles.proof import CollectionFacts, prove
 from recollect.progress import current_progress
+from storage.format.manifest import SnapshotId, new_snapshot_id
 from tasks.job import Job
 from tasks.media import reliable
 from tasks.place import cache_trouble
@@ -38,6 +40,7 @@ class Source:
     def __init__(
         self,
         *,
+        snapshot: SnapshotId,
         taken_at: datetime,
         evidence: CopyEvidence,
         facts: CollectionFacts,
@@ -46,6 +49,8 @@ class Source:
         media_listed_at_ns: int,
         has_deletion_log: bool,
     ) -> None:
+        self.snapshot = snapshot
+        """The id that the snapshot will have: chosen once, so that an upload tried again makes no second one."""
         self.taken_at = taken_at
         self.evidence = evidence
         self.facts = facts
@@ -82,6 +87,7 @@ def _source(job: Job, taken_at: datetime) -> Source:
         with cache_trouble(job.staging):
             job.staged_deletion_log.write_bytes(deletion_log)
     return Source(
+        snapshot=new_snapshot_id(taken_at, _within_the_second(taken_at)),
         taken_at=taken_at,
         evidence=evidence,
         facts=facts,
@@ -90,6 +96,11 @@ def _source(job: Job, taken_at: datetime) -> Source:
         media_listed_at_ns=media_listed_at_ns,
         has_deletion_log=deletion_log is not None,
     )
+
+
+def _within_the_second(moment: datetime) -> bytes:
+    """What tells a snapshot's id from those of the same second, so that ids sort by time within it too."""
+    return (moment.microsecond * 0x10000 // 1_000_000).to_bytes(2, "big") + os.urandom(2)
 
 
 def _last_if_nothing_changed(job: Job) -> str | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from profiles.suspicion import suspicion
 from recollect.progress import current_progress
-from storage.format.manifest import Fact, Manifest, SnapshotId, new_snapshot_id
+from storage.format.manifest import Fact, Manifest, SnapshotId
 from storage.intake import store_file, store_folder
 from tasks.checksum import Contents
 from tasks.job import Job
@@ -50,7 +49,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
     last = job.last_manifest()
     suspect = suspicion(last.facts, counts) if last else None
     manifest = Manifest(
-        id=new_snapshot_id(source.taken_at, _within_the_second(source.taken_at)),
+        id=source.snapshot,
         profile=job.profile.name,
         profile_key=job.profile_key,
         host=job.settings.host,
@@ -62,6 +61,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
         facts={
             "purpose": purpose,
             "suspect": suspect,
+            "media_left_out": len(contents.reader.unreadable),
             "bytes_read": bytes_read,
             "bytes_new": written.bytes_new,
             "bytes_stored": written.bytes_stored,
@@ -81,17 +81,9 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
         bytes_stored=written.bytes_stored + manifest_bytes,
         remarks=(
             *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
-            *(
-                f"The media file {name!r} kept changing while it was read; it is stored as it was read last"
-                for name in sorted(contents.reader.unsettled)
-            ),
+            *contents.reader.remarks(),
         ),
     )
-
-
-def _within_the_second(moment: datetime) -> bytes:
-    """What tells a snapshot's id from those of the same second, so that ids sort by time within it too."""
-    return (moment.microsecond * 0x10000 // 1_000_000).to_bytes(2, "big") + os.urandom(2)
 
 
 def _facts(source: Source) -> dict[str, Fact]:

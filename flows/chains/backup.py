@@ -69,6 +69,7 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
             media_bytes=contents.media.stored.size,
             bytes_read=source.evidence.size + contents.media.bytes_read,
         )
+        audit.remarks += contents.reader.remarks()
         audit.unchanged(f"The content is the same as in the snapshot {stored}")
     else:
         stored = _store(work, audit, source, contents, purpose)
@@ -151,7 +152,12 @@ def back_up_several(
     with ThreadPoolExecutor(at_once or active_settings().at_once, thread_name_prefix="profile") as pool:
         # Each thread needs the settings, the listener and the flow run that this one has.
         running = [pool.submit(copy_context().run, _back_up_in_turn, lane, repository, back_up_one) for lane in lanes]
-        reports = [report for lane in running for report in lane.result()]
+        try:
+            reports = [report for lane in running for report in lane.result()]
+        except BaseException:
+            # Stopped from outside: what has not begun must not begin now.
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
 
 
@@ -182,10 +188,10 @@ def plan_lanes(profiles: Sequence[Profile], repository: Repository) -> list[list
 def _back_up_in_turn(
     names: Sequence[str], repository: Repository, back_up_one: Callable[[str], Report]
 ) -> list[Report]:
-    return [_reported(name, repository, back_up_one) for name in names]
+    return [reported(name, repository, back_up_one) for name in names]
 
 
-def _reported(name: str, repository: Repository, back_up_one: Callable[[str], Report]) -> Report:
+def reported(name: str, repository: Repository, back_up_one: Callable[[str], Report]) -> Report:
     """How the backup of one profile ended, also when it ended without a report of its own."""
     try:
         return back_up_one(name)

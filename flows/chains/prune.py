@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from profiles.backup_preferences import RetentionPreferences
 from storage.errors import StorageError
 from storage.format.manifest import Manifest
-from storage.fsspec_store import sweep_leftovers
 from storage.repository import Repository
 from storage.retention import RetentionPlan
+from storage.stores.fsspec_store import sweep_leftovers
 from tasks.audit import Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
 from tasks.place import active_settings, open_named

@@ -17,9 +17,9 @@ from typing import Any
 
 import httpx
 
-from storage.address import open_store
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow
+from storage.stores.address import open_store
 from tests.servers.prefect_server import PROJECT, PrefectServer
 
 _RECORDED_WITHIN_S = 30.0

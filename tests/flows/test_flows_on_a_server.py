@@ -41,7 +41,7 @@ tasks.snapshot.copy_collection = copied
 
 FAULTS = """
 import tasks.place, tasks.step
-from storage.address import open_store
+from storage.stores.address import open_store
 from storage.errors import StoreFull, StoreUnreachable
 from tests.faults.faulty_store import WRITING, FaultyStore
 tasks.step._FIRST_DELAY_S = 0.05

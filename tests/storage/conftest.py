@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from storage.address import open_store
 from storage.store import Store
+from storage.stores.address import open_store
 from tests.servers.openssh import MISSING, openssh_server, sshd_program
 from tests.servers.rclone import s3_server, sftp_server
 

@@ -19,7 +19,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.address import open_store
 from storage.audit_table import append_row, as_table, read_rows
 from storage.errors import Damaged, ObjectMissing, StoreUnreachable
 from storage.format.audit_row import (
@@ -35,6 +34,7 @@ from storage.format.audit_row import (
     row_values,
 )
 from storage.store import StoredObject
+from storage.stores.address import open_store
 
 STARTED = datetime(2026, 9, 22, 8, 15, 0, 123456, tzinfo=UTC)
 
@@ -530,7 +530,7 @@ def test_reading_rows_leaves_no_thread_that_could_abort_the_process_at_its_end(t
     for hour in range(5):
         append_row(store, row_of(STARTED + timedelta(hours=hour)))
     script = (
-        "import sys; from storage.address import open_store; from storage.audit_table import read_rows; "
+        "import sys; from storage.stores.address import open_store; from storage.audit_table import read_rows; "
         "print(len(read_rows(open_store(sys.argv[1])).rows))"
     )
     for _ in range(3):

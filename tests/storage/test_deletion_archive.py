@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.address import open_store
 from storage.deletion_archive import archive_notes, archived_notes
 from storage.errors import Damaged
 from storage.format.deletion_table import ArchivedNote, deletions_name, read_deletions, write_deletions
 from storage.format.manifest import SnapshotId, profile_key
 from storage.format.sealing import OpenSeal
 from storage.repository import Repository, create_repository
+from storage.stores.address import open_store
 
 KEY = profile_key("Ada", "desk", "/home/ada")
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from storage.address import open_store
 from storage.file_memory import RememberedFile
 from storage.format.blob import PART_BYTES, BlobKind
 from storage.format.listing import FolderEntry
@@ -25,6 +24,7 @@ from storage.intake import (
 from storage.listings import read_folder
 from storage.repository import Repository, create_repository
 from storage.retrieval import folder_entries, holds_entry, read_whole_file, retrieve_entries, retrieve_file
+from storage.stores.address import open_store
 from tests.storage.small_backup import FIRST_MOMENT, PROFILE
 
 LISTED_AT_NS = 1_700_000_000_000_000_000

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from storage.address import open_store
 from storage.format.blob import pack_of_name
 from storage.reading import read_pack_table
 from storage.repository import Repository, open_or_create_repository, open_repository
+from storage.stores.address import open_store
 from tests.storage.small_backup import Source, back_up, blobs_of, restore, source_of
 from tests.storage.writer_to_kill import MEDIA, PAGES
 

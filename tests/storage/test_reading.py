@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.address import open_store
 from storage.errors import Damaged, StoreUnreachable
 from storage.format.blob import BlobId, BlobKind, Location, PackId, pack_name
 from storage.format.pack import PackEntry, build_pack, encode_blob
 from storage.format.sealing import OpenSeal
 from storage.index import Index
 from storage.reading import plan_spans, read_blobs, read_pack_table
+from storage.stores.address import open_store
 from tests.faults.faulty_store import READING, FaultyStore
 
 SEAL = OpenSeal(bytes(16))

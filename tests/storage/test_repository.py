@@ -10,7 +10,6 @@ from threading import Barrier
 import pytest
 
 from storage import writing
-from storage.address import open_store
 from storage.errors import (
     Damaged,
     NotARepository,
@@ -32,6 +31,7 @@ from storage.repository import (
     open_repository,
 )
 from storage.store import Store
+from storage.stores.address import open_store
 from tests.faults.faulty_store import FaultyStore
 from tests.storage.small_backup import PROFILE, Source, back_up, blobs_of, manifest_of, restore, source_of, store_pieces
 

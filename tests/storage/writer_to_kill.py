@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from storage import writing
-from storage.address import open_store
 from storage.repository import open_or_create_repository
 from storage.store import Store, StoredObject
+from storage.stores.address import open_store
 from tests.storage.small_backup import back_up, source_of
 
 T = TypeVar("T")

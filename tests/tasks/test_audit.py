@@ -7,12 +7,12 @@ import time
 import pytest
 
 from recollect.errors import RecollectError
-from storage.address import open_store
 from storage.audit_table import read_rows
 from storage.errors import StoreFull, StoreUnreachable
 from storage.format.audit_row import AuditRow, Outcome
 from storage.format.manifest import Fact, Manifest
 from storage.repository import Repository, create_repository, open_repository
+from storage.stores.address import open_store
 from tasks.audit import audited, counts_of
 from tests.faults.faulty_store import WRITING, FaultyStore
 from tests.flows.chains.house import House

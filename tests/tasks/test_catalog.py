@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from storage.address import open_store
 from storage.errors import SnapshotUnknown
 from storage.format.listing import NOTHING
 from storage.format.manifest import Manifest, ProfileKey, StoredFolder, new_snapshot_id, profile_key, snapshot_name
 from storage.repository import Repository, create_repository
+from storage.stores.address import open_store
 from tasks.catalog import Catalog, StoredProfile, choose_profile, choose_snapshot, read_catalog
 
 FIRST = datetime(2026, 3, 1, 8, 30, tzinfo=UTC)

@@ -15,9 +15,9 @@ from unittest.mock import patch
 
 from flows.chains.backup import back_up
 from recollect.settings import load_settings
-from storage.address import open_store
 from storage.format.audit_row import Outcome
 from storage.store import Store
+from storage.stores.address import open_store
 from tasks import place
 
 

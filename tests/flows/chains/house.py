@@ -23,11 +23,11 @@ from flows.chains.restore import restore
 from profiles.sample import make_sample_base_folder
 from profiles.unicase import register
 from recollect.settings import Settings, load_settings
-from storage.address import open_store
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
+from storage.stores.address import open_store
 from tasks import place
 from tasks.audit import Report
 from tests.faults.faulty_store import FaultyStore

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,27 @@ import pytest
 from anki.collection import Collection, ImportCsvRequest
 
 from flows.chains import backup as chain
-from flows.chains.backup import SAFETY, back_up, back_up_several
+from flows.chains.backup import ROUTINE, SAFETY, back_up, back_up_several
 from flows.chains.prune import prune
 from flows.chains.restore import restore
 from profiles import media as media_listing
 from profiles.deletion_log import DeletedNote
-from profiles.errors import SourceBusy
+from profiles.discovery import choose
+from profiles.errors import SourceBusy, SourceUnreadable
 from profiles.import_file import import_files
 from recollect.errors import RecollectError
 from storage.deletion_archive import archived_notes
 from storage.errors import NotARepository, StoreFull, StoreReadOnly, StoreUnreachable
 from storage.format.audit_row import Outcome
+from storage.retention import RetentionLimits
 from tasks import media as media_step
 from tasks import snapshot as snapshot_step
+from tasks.checksum import checksum
+from tasks.job import job
+from tasks.place import found_profiles, open_named
+from tasks.retention_prune import profile_retention
+from tasks.snapshot import Source, snapshot
+from tasks.upload import upload
 from tests.faults.faulty_store import WRITING
 from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import (
@@ -356,6 +364,63 @@ def test_a_media_file_that_never_holds_still_is_stored_as_it_was_read_last(
     assert digests(found).keys() == digests(house.media()).keys()
 
 
+def test_a_media_file_that_can_not_be_read_is_left_out_and_costs_no_other_its_backup(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoilt = sorted(path.name for path in house.media().iterdir())[0]
+    really_read = media_listing.read_parts
+
+    def read_but_for_one(path: Path, *rest: Any) -> Any:
+        if path.name == spoilt:
+            raise SourceUnreadable(f"The file {path} can't be read: input/output error", "Check the disk")
+        return really_read(path, *rest)
+
+    monkeypatch.setattr("profiles.media_reading.read_parts", read_but_for_one)
+    first, second = back_up("Ada"), back_up("Ada")
+
+    assert stored(first)
+    assert second.outcome is Outcome.UNCHANGED
+    for report in (first, second):
+        assert any("Left out" in remark and spoilt in remark for remark in report.remarks)
+    found = house.restored(tmp_path / "out") / "collection.media"
+    assert digests(house.media()).keys() - digests(found).keys() == {os.fsencode(spoilt)}
+    # Once it can be read again, it is backed up.
+    monkeypatch.setattr("profiles.media_reading.read_parts", really_read)
+    assert back_up_well("Ada") != first.row.snapshot
+    assert digests(house.restored(tmp_path / "whole") / "collection.media") == digests(house.media())
+
+
+def test_a_snapshot_that_lacks_media_does_not_count_as_the_last_good_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = back_up_well("Ada")
+    house.media().joinpath("new.png").write_bytes(b"new")
+
+    def unreadable(path: Path, *_: Any) -> Any:
+        raise SourceUnreadable(f"The file {path} can't be read: input/output error", "Check the disk")
+
+    monkeypatch.setattr("profiles.media_reading.read_parts", unreadable)
+    with house.set(daily=0, weekly=0, monthly=0):
+        lacking = stored(back_up("Ada", force=True))
+        own = house.repository.snapshots()[0].profile_key
+        in_a_month = datetime.now().astimezone() + timedelta(days=31)
+        retention = profile_retention(house.repository, own, RetentionLimits(0, 0, 0), in_a_month)
+    assert [kept.snapshot for kept in retention.plan.keeps] == [good]
+    assert [gone.snapshot for gone in retention.plan.goes] == [lacking]
+
+
+def test_an_upload_that_is_tried_again_after_its_snapshot_was_stored_makes_no_second_one(house: House) -> None:
+    (profile,) = choose(found_profiles(), ["Ada"])
+    with job(profile, open_named(create=True)) as work:
+        source = snapshot(work)
+        assert isinstance(source, Source)
+        contents = checksum(work, source)
+        first = upload(work, source, contents, ROUTINE)
+        again = upload(work, source, contents, ROUTINE)
+    assert first.snapshot == again.snapshot
+    assert [ref.id for ref in house.snapshots()] == [first.snapshot]
+
+
 @POSIX_ONLY
 def test_names_that_anki_refuses_are_stored_and_restored(house: House, tmp_path: Path) -> None:
     names = [
@@ -627,8 +692,8 @@ def test_runs_of_one_profile_at_the_same_time_do_not_get_in_each_others_way(hous
         made = {stored(run.result()) for run in running}
     assert len(made) == 8
     assert made < {ref.id for ref in house.snapshots()}
-    for number, snapshot in enumerate(sorted(made)):
-        out = house.restored(tmp_path / str(number), "Ada", snapshot)
+    for number, made_id in enumerate(sorted(made)):
+        out = house.restored(tmp_path / str(number), "Ada", made_id)
         assert (out / "collection.anki2").read_bytes() == house.collection().read_bytes()
     assert len(archived_notes(house.repository, house.snapshots()[0].profile_key)) == 4
     assert list((house.cache / "staging").iterdir()) == []

@@ -18,11 +18,11 @@ from flows.chains.backup import back_up, back_up_several
 from flows.chains.prune import prune
 from flows.chains.restore import restore
 from recollect.errors import RecollectError
-from storage import local_medium
-from storage.address import open_store
 from storage.errors import NotARepository, StorageError, StoreFull, StoreReadOnly, StoreUnreachable
 from storage.format.audit_row import Outcome
-from storage.trouble import RetryRule
+from storage.stores import local_medium
+from storage.stores.address import open_store
+from storage.stores.trouble import RetryRule
 from tests.faults.faulty_store import ANY, WRITING
 from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import (

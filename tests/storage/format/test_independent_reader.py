@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import zstandard
 from blake3 import blake3
 
-from storage.address import open_store
 from storage.format.blob import PART_BYTES
 from storage.repository import create_repository
+from storage.stores.address import open_store
 from tests.storage.small_backup import Source, back_up, source_of
 
 

@@ -1,7 +1,7 @@
 """What differs between the kinds of places that a store can lie on.
 
 A medium does the work for names that were checked already, and raises whatever its library raises;
-`storage.fsspec_store` puts the checks, the retries and the sentences around it, once for all kinds.
+`storage.stores.fsspec_store` puts the checks, the retries and the sentences around it, once for all kinds.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from storage.medium import temporary_beside
-from storage.object_medium import when_written
 from storage.store import TEMPORARY_NAME, StoredObject
+from storage.stores.medium import temporary_beside
+from storage.stores.object_medium import when_written
 
 _RENAME_REPLACES: Final = frozenset({"ftp", "ftps", "dir", "hdfs", "arrow_hdfs"})
 

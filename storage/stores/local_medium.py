@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from storage.medium import temporary_beside
 from storage.store import TEMPORARY_NAME, StoredObject
+from storage.stores.medium import temporary_beside
 
 _WITHOUT_LINKS: Final = frozenset(
     {errno.EPERM, errno.ENOSYS, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV, errno.EACCES}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from storage.address import open_store
 from storage.errors import Damaged, NotARepository, ObjectExists, ObjectMissing, StorageError
-from storage.fsspec_store import sweep_leftovers
 from storage.store import Store
-from storage.trouble import RetryRule
+from storage.stores.address import open_store
+from storage.stores.fsspec_store import sweep_leftovers
+from storage.stores.trouble import RetryRule
 from tests.servers.rclone import SECRET, ftp_server
 
 

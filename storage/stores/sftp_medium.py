@@ -24,8 +24,8 @@ import asyncssh
 from fsspec.asyn import sync
 from sshfs import SSHFileSystem
 
-from storage.medium import temporary_beside
 from storage.store import TEMPORARY_NAME, StoredObject
+from storage.stores.medium import temporary_beside
 
 _Result = TypeVar("_Result")
 

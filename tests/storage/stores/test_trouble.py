@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from storage.address import open_store
 from storage.errors import (
     StorageError,
     StoreAddressInvalid,
@@ -25,9 +24,10 @@ from storage.errors import (
     StoreRefused,
     StoreUnreachable,
 )
-from storage.fsspec_store import sweep_leftovers
 from storage.store import Store
-from storage.trouble import RetryRule, in_words
+from storage.stores.address import open_store
+from storage.stores.fsspec_store import sweep_leftovers
+from storage.stores.trouble import RetryRule, in_words
 from tests.servers.openssh import MISSING, openssh_server, sshd_program
 from tests.servers.process import HOST, free_port
 from tests.servers.rclone import s3_server, sftp_server
@@ -225,7 +225,7 @@ def test_a_folder_that_cannot_be_listed_is_an_error_and_not_a_short_listing(
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return scan(path)
 
-    monkeypatch.setattr("storage.local_medium.os.scandir", refuse_one)
+    monkeypatch.setattr("storage.stores.local_medium.os.scandir", refuse_one)
 
     with pytest.raises(StoreRefused):
         store.list("")
@@ -241,7 +241,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(
     def no_space(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("storage.local_medium.os.fsync", no_space)
+    monkeypatch.setattr("storage.stores.local_medium.os.fsync", no_space)
     with pytest.raises(StoreFull, match="no space"):
         getattr(store, put)("new", b"new")
 
@@ -274,7 +274,7 @@ def test_a_folder_where_links_are_unknown_still_creates_and_keeps_what_is_there(
     def no_links(*_: object) -> None:
         raise PermissionError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr("storage.local_medium.os.link", no_links)
+    monkeypatch.setattr("storage.stores.local_medium.os.link", no_links)
     store = open_store(str(tmp_path))
 
     store.create("a", b"1")
@@ -297,7 +297,7 @@ def test_every_new_folder_and_name_is_flushed_to_the_disk_before_a_write_returns
 
     if not Path("/proc/self/fd").exists():
         pytest.skip("the names of open files can be asked for on Linux only")
-    monkeypatch.setattr("storage.local_medium.os.fsync", watched)
+    monkeypatch.setattr("storage.stores.local_medium.os.fsync", watched)
 
     open_store(str(tmp_path / "new")).write("a/b", b"1")
 
@@ -393,7 +393,7 @@ def test_a_create_whose_answer_was_lost_is_not_taken_for_somebody_elses(tmp_path
 
 WRITER = """
 import itertools, sys
-from storage.address import open_store
+from storage.stores.address import open_store
 store = open_store(sys.argv[1])
 for number in itertools.count():
     store.write(f"packs/{number % 7}", bytes([number % 256]) * 3_000_000)
@@ -453,3 +453,11 @@ def test_a_sweep_takes_what_is_older_than_a_day_and_leaves_a_write_under_way(kin
         assert sweep_leftovers(store) == 1
 
     assert _names_in(served / "x" / "packs") == [fresh.name, "a"]
+
+
+@pytest.mark.parametrize("option", [{"protocol": 3}, {"client_kwargs": {"nonsense": 1}}, {"nonsense": 2}])
+def test_options_that_a_library_looks_at_only_when_it_connects_are_told_in_a_sentence(option: dict[str, Any]) -> None:
+    known = {"endpoint_url": "http://127.0.0.1:1", "key": "some-access-key", "secret": "some-secret-key"}
+    with pytest.raises(StoreAddressInvalid, match="options") as caught:
+        open_store("s3://bucket/anki", {**known, **option}).read("recollect.json")
+    assert "some-secret-key" not in str(caught.value)

@@ -12,6 +12,7 @@ import random
 import socket
 import ssl
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ _READ_ONLY: Final = _Trouble(
 _FULL: Final = _Trouble(
     StoreFull, "no space or quota is left", "Free some space there or raise the quota, then try again"
 )
-_MISSING: Final = _Trouble(ObjectMissing, "it is not there", "Run `recollect verify` to see which backups are affected")
+MISSING_ADVICE: Final = "Other snapshots may be whole: list them with `recollect snapshots` and restore one of those"
+_MISSING: Final = _Trouble(ObjectMissing, "it is not there", MISSING_ADVICE)
 _EXISTS: Final = _Trouble(ObjectExists, "it is there already", "Look at what is there before you replace it")
 _NO_BUCKET: Final = _Trouble(
     StoreAddressInvalid, "there is no such bucket or folder", "Create it, or correct the repository's URL"
@@ -105,9 +107,12 @@ _NO_BUCKET: Final = _Trouble(
 _IN_THE_WAY: Final = _Trouble(
     StoreAddressInvalid, "a file is in the way where a folder should be", "Choose a folder for the repository's URL"
 )
+_BAD_OPTIONS: Final = _Trouble(
+    StoreAddressInvalid, "its options are not such as this kind of store takes", _ADDRESS_ADVICE
+)
 _BAD_PATH: Final = _Trouble(StoreAddressInvalid, "the path is not one that can be used there", _ADDRESS_ADVICE)
 _ODD_ANSWER: Final = _Trouble(
-    StorageError, "the store gave an answer that was not expected", "Run it again with `--verbose` to see the answer"
+    StorageError, "the store gave an answer that was not expected", f"{_ADDRESS_ADVICE}, and what the server says of it"
 )
 
 _BY_CLASS: Final[dict[str, _Trouble]] = {
@@ -265,7 +270,7 @@ def _by_answer(error: BaseException) -> _Trouble | None:
 
 def _by_class(error: BaseException) -> _Trouble | None:
     for ancestor in type(error).__mro__:
-        if ancestor.__module__.partition(".")[0] in _LIBRARIES and ancestor.__name__ in _BY_CLASS:
+        if _is_of_a_library(ancestor.__module__) and ancestor.__name__ in _BY_CLASS:
             return _BY_CLASS[ancestor.__name__]
     return None
 
@@ -293,8 +298,19 @@ def _by_builtin(error: BaseException) -> _Trouble | None:  # noqa: PLR0911 -- a 
             return _BY_ERRNO.get(number, unlisted)
         case OSError():
             return _ODD_ANSWER
-    of_a_library = type(error).__module__.partition(".")[0] in _LIBRARIES
-    return _ODD_ANSWER if of_a_library else None
+    if _is_of_a_library(type(error).__module__):
+        return _ODD_ANSWER
+    return _BAD_OPTIONS if isinstance(error, TypeError | ValueError) and _raised_in_a_library(error) else None
+
+
+def _raised_in_a_library(error: BaseException) -> bool:
+    """Options are handed on unchecked, and many a library looks at them only when it connects."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and _is_of_a_library(str(frames[-1].f_globals.get("__name__", "")))
+
+
+def _is_of_a_library(module: str) -> bool:
+    return module.partition(".")[0] in _LIBRARIES
 
 
 def _said(trouble: _Trouble, verb: str, name: str, url: str) -> StorageError:

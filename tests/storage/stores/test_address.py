@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recollect.errors import RecollectError
-from storage.address import open_store, safe_url
 from storage.errors import NotARepository, StoreAddressInvalid, StoreRefused
-from storage.trouble import RetryRule
+from storage.stores.address import open_store, safe_url
+from storage.stores.trouble import RetryRule
 from tests.storage.conftest import Places, RepositoryPlace
 
 AT_ONCE = RetryRule(pause=lambda _: None)
@@ -175,7 +175,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     url: str, hidden: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, hidden, None)
-    monkeypatch.delitem(sys.modules, "storage.sftp_medium", raising=False)
+    monkeypatch.delitem(sys.modules, "storage.stores.sftp_medium", raising=False)
 
     with pytest.raises(StoreAddressInvalid) as refused:
         open_store(url)
@@ -184,7 +184,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
 
 
 def test_importing_the_address_module_loads_no_protocol() -> None:
-    listing = "import sys, storage.address; print(*sys.modules)"
+    listing = "import sys, storage.stores.address; print(*sys.modules)"
 
     loaded = subprocess.run([sys.executable, "-c", listing], capture_output=True, text=True, check=True).stdout.split()
 

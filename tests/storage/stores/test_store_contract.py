@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from storage.errors import Damaged, ObjectExists, ObjectMissing
-from storage.fsspec_store import sweep_leftovers
 from storage.store import Store
+from storage.stores.fsspec_store import sweep_leftovers
 from tests.storage.conftest import RepositoryPlace
 
 EXCLUSIVE = {"local", "memory", "sftp-openssh"}

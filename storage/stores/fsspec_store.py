@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import TypeVar
 
 from storage.errors import Damaged
-from storage.medium import Medium
 from storage.store import Store, StoredObject, checked_name
-from storage.trouble import RetryRule, in_words
+from storage.stores.medium import Medium
+from storage.stores.trouble import MISSING_ADVICE, RetryRule, in_words
 
 _Result = TypeVar("_Result")
 
@@ -17,7 +17,7 @@ DEFAULT_RETRIES = RetryRule()
 
 
 class FsspecStore:
-    """A `Store` on any filesystem that fsspec reaches. Made by `storage.address.open_store`."""
+    """A `Store` on any filesystem that fsspec reaches. Made by `storage.stores.address.open_store`."""
 
     def __init__(self, medium: Medium, url: str, *, retries: RetryRule = DEFAULT_RETRIES) -> None:
         self._medium = medium
@@ -116,7 +116,7 @@ class FsspecStore:
             return data
         raise Damaged(
             f"The object {name} in {self._url} is shorter than it should be: it ends before byte {start + length}",
-            "Run `recollect verify` to see which backups are affected",
+            MISSING_ADVICE,
         )
 
 

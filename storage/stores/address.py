@@ -17,11 +17,11 @@ from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from storage.errors import NotARepository, StoreAddressInvalid
-from storage.fsspec_store import FsspecStore
-from storage.local_medium import LocalMedium
-from storage.medium import Medium
 from storage.store import Store
-from storage.trouble import RetryRule, in_words
+from storage.stores.fsspec_store import FsspecStore
+from storage.stores.local_medium import LocalMedium
+from storage.stores.medium import Medium
+from storage.stores.trouble import RetryRule, in_words
 
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
@@ -125,7 +125,9 @@ def _open_local(wanted: _Wanted) -> Medium:
 
 def _open_memory(wanted: _Wanted) -> Medium:
     filesystem = _made("memory", wanted.options)
-    medium: Medium = _late("storage.memory_medium").MemoryMedium(filesystem, filesystem._strip_protocol(wanted.url))
+    medium: Medium = _late("storage.stores.memory_medium").MemoryMedium(
+        filesystem, filesystem._strip_protocol(wanted.url)
+    )
     return medium
 
 
@@ -140,7 +142,7 @@ def _open_s3(wanted: _Wanted) -> Medium:
     options["config_kwargs"] = {**_S3_CLIENT, **options.get("config_kwargs", {})}
     # A cached listing hides what other machines wrote since.
     options |= {"use_listings_cache": False, "skip_instance_cache": True}
-    filesystem = _late("storage.s3_filesystem").PromptS3FileSystem(**options)
+    filesystem = _late("storage.stores.s3_filesystem").PromptS3FileSystem(**options)
     filesystem.retries = 1  # the store's own rule is the only one: rules on top of each other multiply
     root = f"{bucket}/{parts.path.strip('/')}"
     # With more than one request at a time, each read would begin with a question for the size.
@@ -168,7 +170,7 @@ def _open_sftp(wanted: _Wanted) -> Medium:
         if value is not None:
             options.setdefault(option, unquote(value) if isinstance(value, str) else value)
     root = path.removeprefix("/~/") if path.startswith("/~/") else path  # as in scp and git: below the home folder
-    medium: Medium = _late("storage.sftp_medium").SftpMedium(root, options, must_exist=wanted.must_exist)
+    medium: Medium = _late("storage.stores.sftp_medium").SftpMedium(root, options, must_exist=wanted.must_exist)
     return medium
 
 
@@ -182,12 +184,12 @@ def _open_any(wanted: _Wanted) -> Medium:
     root = kind._strip_protocol(url)
     if protocol in _OBJECT_STORES:
         return _object_medium(filesystem, root)
-    medium: Medium = _late("storage.tree_medium").TreeMedium(filesystem, root)
+    medium: Medium = _late("storage.stores.tree_medium").TreeMedium(filesystem, root)
     return medium
 
 
 def _object_medium(filesystem: Any, root: str, reading: Mapping[str, Any] = NO_OPTIONS) -> Medium:
-    medium: Medium = _late("storage.object_medium").ObjectMedium(filesystem, root, reading=reading)
+    medium: Medium = _late("storage.stores.object_medium").ObjectMedium(filesystem, root, reading=reading)
     return medium
 
 
