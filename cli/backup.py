@@ -21,6 +21,7 @@ from profiles.base_folder import find_base_folder
 from profiles.errors import BaseFolderMissing
 from recollect.settings import Settings, repository_address
 from storage.format.audit_row import AuditRow
+from tasks.place import allow_new_repository
 
 _COLUMNS = (
     Column("Profile", folds=16),
@@ -47,6 +48,18 @@ def backup(
     force: Annotated[
         bool, typer.Option("--force", metavar="", help="Make a snapshot even where nothing has changed.")
     ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept", metavar="", help="Take a profile that lost much as it is: later ones are held against it."
+        ),
+    ] = False,
+    new_repository: Annotated[
+        bool,
+        typer.Option(
+            "--new-repository", metavar="", help="Begin a new repository where one was before and is no more."
+        ),
+    ] = False,
     or_sample: Annotated[
         bool,
         typer.Option(
@@ -64,7 +77,9 @@ def backup(
     if or_sample and base is None:
         base = _sample_where_no_anki_is(config)
     with session(config, base=base, repo=repo, daily=daily, weekly=weekly, monthly=monthly) as settings:
-        result = _run(profiles or [], force=force, on_server=use_server(server))
+        if new_repository:
+            allow_new_repository()
+        result = _run(profiles or [], force=force, accept=accept, on_server=use_server(server))
         if as_json:
             show_json([report_json(report) for report in result.reports])
         else:
@@ -77,15 +92,15 @@ def backup(
         leave(result.reports)
 
 
-def _run(names: list[str], *, force: bool, on_server: bool) -> BackupOfAll:
+def _run(names: list[str], *, force: bool, accept: bool, on_server: bool) -> BackupOfAll:
     if on_server:
         from flows.on_server import back_up_all_on_server
 
         # Prefect writes to the terminal itself.
         with progress_bars(visible=False):
-            return back_up_all_on_server(names, force=force)
+            return back_up_all_on_server(names, force=force, accept=accept)
     with progress_bars():
-        return back_up_several(names, "default", lambda name: back_up(name, force=force))
+        return back_up_several(names, "default", lambda name: back_up(name, force=force, accept=accept))
 
 
 def _show(result: BackupOfAll, settings: Settings) -> None:

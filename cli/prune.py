@@ -36,7 +36,7 @@ def prune(
         if dry_run:
             _show_plans(profiles or [], as_json=as_json)
             return
-        reports = prune_chain("default", profiles or [])
+        reports = prune_chain("default", profiles or [], despite_suspects=True)
         if as_json:
             show_json([report_json(report) for report in reports])
         else:

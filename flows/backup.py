@@ -13,12 +13,15 @@ from flows.states import in_a_state, state_of
 
 
 @flow(name="back-up-profile", flow_run_name="{profile}", persist_result=False)
-def back_up_profile(profile: ProfileName, repository: RepositoryName = "default", force: bool = False) -> State[Any]:
+def back_up_profile(
+    profile: ProfileName, repository: RepositoryName = "default", force: bool = False, accept: bool = False
+) -> State[Any]:
     """Back up one Anki profile: its collection, its media and its deletion log.
 
     Args:
         profile: The profile's name, as Anki shows it.
         repository: Where to: "default", or the name of a repository in the settings.
         force: Make a snapshot even when nothing has changed.
+        accept: Take a profile that lost much as it is; later ones are held against it.
     """
-    return in_a_state(lambda: state_of(back_up(profile, repository, force=force)))
+    return in_a_state(lambda: state_of(back_up(profile, repository, force=force, accept=accept)))

@@ -20,6 +20,7 @@ def back_up_all(
     profiles: list[ProfileName] | None = None,
     repository: RepositoryName = "default",
     force: bool = False,
+    accept: bool = False,
 ) -> State[Any]:
     """Back up every Anki profile of this machine, each as a run of its own; one that fails stops no other.
 
@@ -27,17 +28,18 @@ def back_up_all(
         profiles: Names of profiles; leave it empty for all.
         repository: Where to: "default", or the name of a repository in the settings.
         force: Make snapshots even where nothing has changed.
+        accept: Take profiles that lost much as they are; later ones are held against that.
     """
-    return in_a_state(lambda: _back_up_each(profiles or [], repository, force=force))
+    return in_a_state(lambda: _back_up_each(profiles or [], repository, force=force, accept=accept))
 
 
-def _back_up_each(names: list[str], repository: str, *, force: bool) -> State[Any]:
+def _back_up_each(names: list[str], repository: str, *, force: bool, accept: bool) -> State[Any]:
     found = found_profiles()
     # An unreachable or unusable repository is one trouble, not one for each profile.
     opened = open_named(repository, create=True)
 
     def back_up_one(name: str) -> Report:
-        return report_of(back_up_profile(name, repository, force, return_state=True))
+        return report_of(back_up_profile(name, repository, force, accept, return_state=True))
 
     # One after the other: runs side by side lock each other out of the server's SQLite database, where three of them
     # waited for more than a minute and lost their final states. Within a run packs are sent side by side all the same.

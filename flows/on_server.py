@@ -11,9 +11,9 @@ from flows.states import kept, report_of
 from tasks.audit import Report
 
 
-def back_up_all_on_server(names: Sequence[str], *, force: bool) -> BackupOfAll:
+def back_up_all_on_server(names: Sequence[str], *, force: bool, accept: bool) -> BackupOfAll:
     """Run the flow *back-up-all*. Raises what kept it from reporting."""
-    return kept(back_up_all(list(names) or None, force=force, return_state=True), BackupOfAll)
+    return kept(back_up_all(list(names) or None, force=force, accept=accept, return_state=True), BackupOfAll)
 
 
 def restore_on_server(profile: str, snapshot: str, to: str | None) -> Report:

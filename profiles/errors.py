@@ -57,3 +57,11 @@ class TargetUnusable(ProfileError):
     """The place to restore to can't take what is to be restored."""
 
     code = "target-unusable"
+
+
+class MediaLeftOut(TargetUnusable):
+    """One media file can't be put at its name, which says nothing about all others."""
+
+
+class MediaNameTaken(MediaLeftOut):
+    """A media file that was to be added finds another at its name."""

@@ -7,12 +7,15 @@ folder's time and the second of its own time differ from what Anki remembers, so
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
 import stat
 import sys
+import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -20,7 +23,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from profiles.durable import sync_descriptor, told_plainly
-from profiles.errors import TargetUnusable
+from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable, TargetUnusable
 
 _UNFINISHED = re.compile(r"\.recollect-[0-9a-f]{16}\.tmp")
 # Left by file managers in folders that a person sees as empty.
@@ -30,6 +33,15 @@ _WINDOWS_DEVICE = re.compile(
     r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE | re.DOTALL
 )
 _WINDOWS_CHARACTERS = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_LONGEST_NAME = 255
+"""Bytes on Linux, 16-bit units on Windows. Volumes of macOS differ, and say so themselves."""
+
+_REFUSED_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+"""How volumes refuse a name that their system takes: exFAT a colon (EINVAL), APFS what is no UTF-8 (EILSEQ)."""
+
+_ADDING = threading.Lock()
+"""Where a file can't be added in one step, two names that the volume takes for one are still added in turn."""
+
 _SECOND_NS = 1_000_000_000
 _MILLISECOND_NS = 1_000_000
 
@@ -40,32 +52,43 @@ class MediaAction(StrEnum):
     ADD = "add"
     REPLACE = "replace"
     KEEP = "keep"
+    LEAVE_OUT = "leave_out"
 
 
 @dataclass(frozen=True, slots=True)
 class MediaStep:
-    """One media file of the snapshot and what happens to it."""
+    """One media file of the snapshot and what happens to it; why, in a sentence, when it is left out."""
 
     name: str
     action: MediaAction
+    reason: str | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether the file is written."""
+        return self.action in (MediaAction.ADD, MediaAction.REPLACE)
 
 
 def checked_media_name(name: str, *, windows: bool = sys.platform == "win32") -> str:
     """Return `name` if a file of that name can lie directly in a media folder of this system.
 
     Names come out of a repository and are hostile until checked here: one that leads elsewhere, or that this
-    system takes for something other than a plain file, raises TargetUnusable. Everything a real folder can hold passes,
+    system takes for something other than a plain file, raises MediaLeftOut. Everything a real folder can hold passes,
     bytes that are no UTF-8 (as `os.fsdecode` gives them) included. `windows` chooses whose rules apply.
     """
     reason = _windows_refusal(name) if windows else _posix_refusal(name)
     if name in ("", ".", ".."):
         reason = "it names no file"
     if reason is not None:
-        raise TargetUnusable(
-            f"The media file {name!r} can't be restored under that name: {reason}",
-            "Restore the other files, and this one under another name on a system that allows it",
-        )
+        raise _left_out(name, reason)
     return name
+
+
+def _left_out(name: str, reason: str) -> MediaLeftOut:
+    return MediaLeftOut(
+        f"The media file {name!r} can't be restored under that name: {reason}",
+        "Restore it into an empty folder on a system or disk that allows it",
+    )
 
 
 def _posix_refusal(name: str) -> str | None:
@@ -74,10 +97,10 @@ def _posix_refusal(name: str) -> str | None:
     if "\x00" in name:
         return "it holds a zero byte"
     try:
-        name.encode("utf-8", "surrogateescape")
+        encoded = name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         return "it can't be written as bytes"
-    return None
+    return "it is too long" if len(encoded) > _LONGEST_NAME and sys.platform != "darwin" else None
 
 
 def _windows_refusal(name: str) -> str | None:
@@ -87,54 +110,65 @@ def _windows_refusal(name: str) -> str | None:
         return "Windows drops a space or dot at the end"
     if _WINDOWS_DEVICE.fullmatch(name):
         return "Windows keeps it for a device"
-    return None
+    return "it is too long" if len(name.encode("utf-16-le", "surrogatepass")) > 2 * _LONGEST_NAME else None
 
 
 def plan_media(
     wanted: Iterable[tuple[str, int]], folder: Path, same: Callable[[Path, str], bool]
 ) -> tuple[MediaStep, ...]:
-    """Decide for each wanted file (name, size in bytes) whether it is added, replaced or kept; write nothing.
+    """Decide for each wanted file (name, size in bytes) whether it is added, replaced, kept or left out; write nothing.
 
     `same(path, name)` tells whether the file at `path` holds the wanted bytes of `name`; it is asked only about regular
     files of the right size, so it may read them. A link at the name is replaced, never followed. Files that are
     there and not wanted don't appear: nothing is deleted. A folder that is missing holds nothing.
 
-    Raises TargetUnusable for a name that can't be written here, one that is wanted twice, or one that is a folder.
+    Left out, so that it costs no other file, is one whose name can't be written here, is taken by a folder or by a
+    file that can't be read (SourceUnreadable of `same`), or is the same file as an earlier one to a volume that does
+    not tell capitals or ways to write an accent apart. Of two such names that are both to be added
+    `write_media_file` refuses the later. Raises TargetUnusable when `folder` can't be looked into.
     """
-    steps: dict[str, MediaStep] = {}
+    steps: list[MediaStep] = []
+    earlier: dict[tuple[str, int, int], MediaStep] = {}
     for name, size in wanted:
-        path = folder / checked_media_name(name)
-        if name in steps:
-            raise TargetUnusable(
-                f"The snapshot lists the media file {name!r} twice",
-                "Verify the repository, or restore another snapshot",
-            )
-        with told_plainly(f"The media file {name!r} can't be looked up in {folder}"):
-            there = _lstat(path)
-        steps[name] = MediaStep(name, _action(path, name, size, there, same))
-    return tuple(steps.values())
+        try:
+            step, there = _step(folder, name, size, same)
+        except (MediaLeftOut, SourceUnreadable) as trouble:
+            steps.append(MediaStep(name, MediaAction.LEAVE_OUT, trouble.problem))
+            continue
+        if there is not None:
+            alike = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+            first = earlier.setdefault((alike, there.st_dev, there.st_ino), step)
+            if first is not step and MediaAction.REPLACE in (first.action, step.action):
+                why = _left_out(name, f"it is the same file as {first.name!r} in {folder}").problem
+                step = MediaStep(name, MediaAction.LEAVE_OUT, why)
+        steps.append(step)
+    return tuple(steps)
 
 
-def _lstat(path: Path) -> os.stat_result | None:
-    try:
-        return path.lstat()
-    except FileNotFoundError:
-        return None
-
-
-def _action(
-    path: Path, name: str, size: int, there: os.stat_result | None, same: Callable[[Path, str], bool]
-) -> MediaAction:
-    if there is None:
-        return MediaAction.ADD
+def _step(
+    folder: Path, name: str, size: int, same: Callable[[Path, str], bool]
+) -> tuple[MediaStep, os.stat_result | None]:
+    path = folder / checked_media_name(name)
+    with told_plainly(f"The media file {name!r} can't be looked up in {folder}"), _refusals_of_a_name(name):
+        try:
+            there = path.lstat()
+        except FileNotFoundError:
+            return MediaStep(name, MediaAction.ADD), None
     if stat.S_ISDIR(there.st_mode):
-        raise TargetUnusable(
-            f"The media file {name!r} can't be restored: {path.parent} holds a folder of that name",
-            "Rename or move that folder, then restore again",
-        )
-    if stat.S_ISREG(there.st_mode) and there.st_size == size and same(path, name):
-        return MediaAction.KEEP
-    return MediaAction.REPLACE
+        raise _left_out(name, f"{folder} holds a folder of that name")
+    kept = stat.S_ISREG(there.st_mode) and there.st_size == size and same(path, name)
+    return MediaStep(name, MediaAction.KEEP if kept else MediaAction.REPLACE), there
+
+
+@contextmanager
+def _refusals_of_a_name(name: str) -> Iterator[None]:
+    """Turn the error with which a volume refuses a name into MediaLeftOut."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSED_NAME:
+            raise
+        raise _left_out(name, f"this disk refuses it ({error.strerror})") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +202,16 @@ def _opened(folder: Path) -> Iterator[_Folder]:
         os.close(descriptor)
 
 
-def write_media_file(folder: Path, name: str, parts: Iterable[bytes]) -> None:
+def write_media_file(folder: Path, name: str, parts: Iterable[bytes], *, replacing: bool = True) -> None:
     """Write `parts` as the file `name` in `folder`: whole or not at all, with a new time, on the disk on return.
 
     A missing folder is made (its parent must be there). A `folder` that is itself a link is refused: a caller that
     means to follow it passes the resolved path. A link at `name` is replaced, not followed. A replaced file keeps its
     mode, and its owner where allowed; a new one gets what every new file gets, and the folder's owner when root
-    restores. Call `finish_media` after the last one.
+    restores. Unless `replacing`, whatever is found at the name is left alone, also when it came a moment ago
+    (MediaNameTaken). Call `finish_media` after the last one.
 
-    Raises TargetUnusable; what `parts` raises passes through. In either case nothing is left of the new file.
+    Raises TargetUnusable, and MediaLeftOut when it is the name alone that the volume refuses; what `parts` raises passes through. In either case nothing is left of the new file.
     """
     checked_media_name(name)
     could_not = f"The media file {name!r} could not be written to {folder}"
@@ -185,10 +220,10 @@ def write_media_file(folder: Path, name: str, parts: Iterable[bytes]) -> None:
             with suppress(FileExistsError):
                 folder.mkdir()
             place = stack.enter_context(_opened(folder))
-        _write(place, name, parts, could_not)
+        _write(place, name, parts, could_not, replacing=replacing)
 
 
-def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str) -> None:
+def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str, *, replacing: bool) -> None:
     unfinished = place.at(f".recollect-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with told_plainly(could_not):
@@ -199,7 +234,8 @@ def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str) ->
                 with told_plainly(could_not):
                     _write_all(descriptor, part)
             with told_plainly(could_not):
-                old = _lstat_in(place, name)
+                with _refusals_of_a_name(name):
+                    old = _lstat_in(place, name)
                 _take_over_owner_and_mode(descriptor, place, old)
                 sync_descriptor(descriptor)
                 written = os.fstat(descriptor)
@@ -209,11 +245,43 @@ def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str) ->
             if old is not None and written.st_mtime_ns // _SECOND_NS == old.st_mtime_ns // _SECOND_NS:
                 later = written.st_mtime_ns + _SECOND_NS
                 os.utime(unfinished, ns=(later, later), dir_fd=place.descriptor)
-            os.replace(unfinished, place.at(name), src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
+            with _refusals_of_a_name(name):
+                if replacing:
+                    _rename(place, unfinished, name)
+                else:
+                    _add(place, unfinished, name)
     except BaseException:
         with suppress(OSError):
             os.unlink(unfinished, dir_fd=place.descriptor)
         raise
+
+
+def _rename(place: _Folder, unfinished: str, name: str) -> None:
+    os.replace(unfinished, place.at(name), src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
+
+
+def _add(place: _Folder, unfinished: str, name: str) -> None:
+    try:
+        if place.descriptor is None:
+            os.rename(unfinished, place.at(name))  # On Windows this never replaces.
+            return
+        try:
+            os.link(unfinished, name, src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
+            os.unlink(unfinished, dir_fd=place.descriptor)
+        except FileExistsError:
+            raise
+        except OSError:
+            # FAT and many network shares know no links, each with an error of its own.
+            with _ADDING:
+                if _lstat_in(place, name) is not None:
+                    raise FileExistsError from None
+                _rename(place, unfinished, name)
+    except FileExistsError as error:
+        raise MediaNameTaken(
+            f"The media file {name!r} was not restored: since the plan was made {place.path} holds a file of that "
+            "name, or of one that is the same to this disk",
+            "Rename the file that is there, then restore again",
+        ) from error
 
 
 def _write_all(descriptor: int, part: bytes) -> None:

@@ -27,7 +27,16 @@ from pydantic_settings import (
 )
 
 from recollect.errors import SettingsInvalid
-from recollect.settings_file import PLAIN_KEY, PREFIX, chosen_file, full_path, is_path, read_file, shown_key
+from recollect.settings_file import (
+    LOOKS_LIKE_A_SERVER,
+    PLAIN_KEY,
+    PREFIX,
+    chosen_file,
+    full_path,
+    is_path,
+    read_file,
+    shown_key,
+)
 
 _TABLES = ("repo_options", "repositories")
 
@@ -235,6 +244,8 @@ def default_repository_url() -> str:
 
 def shown_url(url: str) -> str:
     """`url` without a password and without what follows a question mark, where signatures and tokens stand."""
+    if matched := LOOKS_LIKE_A_SERVER.match(url):  # also fsspec's chains, `simplecache::s3://…`, which no store takes
+        return f"{matched[1]}…"
     if "://" not in url:
         return url
     without_password = re.sub(r"(://[^:/@]*):.*@", r"\1:…@", url, flags=re.DOTALL)
@@ -259,8 +270,8 @@ def _options_for(settings: Settings, url: str) -> Mapping[str, Any]:
 
 
 def _is_address(value: str) -> bool:
-    """Whether `value` is a URL or a path, rather than the name of a repository."""
-    return "://" in value or "::" in value or is_path(value)
+    """Whether `value` is a URL or a path, or was meant for one, rather than the name of a repository."""
+    return "://" in value or "::" in value or LOOKS_LIKE_A_SERVER.match(value) is not None or is_path(value)
 
 
 def _discreet(arguments: Iterable[tuple[str | None, Any]]) -> Iterable[tuple[str | None, Any]]:

@@ -16,6 +16,8 @@ from recollect.errors import SettingsInvalid
 CONFIG_FILE_NAME = "recollect.toml"
 PREFIX = "RECOLLECT_"
 _LARGEST_CONFIG = 1 << 20
+LOOKS_LIKE_A_SERVER = re.compile(r"([^/\\:.~][^/\\:]+:)(?!//)")
+"""`nas:/backups`, `s3:bucket`: neither URL nor path; two letters or more, so that a Windows drive is none."""
 PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -111,7 +113,7 @@ def full_path(path: Path) -> Path:
 
 def is_path(value: str) -> bool:
     """Whether an address is a path, rather than a URL or the name of a repository."""
-    if "://" in value or "::" in value:
+    if "://" in value or "::" in value or LOOKS_LIKE_A_SERVER.match(value):
         return False
     return value.startswith(("~", ".")) or "/" in value or "\\" in value or bool(re.match(r"[A-Za-z]:", value))
 

@@ -139,9 +139,11 @@ def identify_folder(
     versions: dict[bytes, RememberedFile] = {}
     bytes_read = 0
 
+    lacking = set(_lacking(index, known))
+
     def identify(version: FileVersion) -> tuple[FileVersion, RememberedFile | None, bool]:
         remembered = known.get(version.name)
-        if remembered is not None and not index.missing(_split(remembered.pieces)):
+        if remembered is not None and version.name not in lacking:
             advance(version.size)
             return version, remembered, False
         sink = Sink(seal)
@@ -156,7 +158,7 @@ def identify_folder(
             bytes_read += found.size if was_read else 0
             versions[version.name] = found
             entries[version.name] = _entry(seal, version.name, found)
-    new_files = [file for file, found in versions.items() if index.missing(_split(found.pieces))]
+    new_files = _lacking(index, versions)
     tree, nodes = _folder_nodes(seal, entries, versions)
     return IdentifiedFolder(
         name=name,
@@ -170,11 +172,16 @@ def identify_folder(
     )
 
 
-def store_folder(session: WriteSession, seal: Seal, folder: IdentifiedFolder, read: Read) -> IdentifiedFolder:
-    """Store the pieces of a folder's new files and its listing; returns the folder as it was stored."""
+def store_folder(
+    session: WriteSession, seal: Seal, index: Index, folder: IdentifiedFolder, read: Read
+) -> IdentifiedFolder:
+    """Store the pieces of a folder's new files and its listing; returns the folder as it was stored.
+
+    What is new is asked of `index` once more: it may have been read anew since the folder was identified.
+    """
     entries, versions = dict(folder.entries), dict(folder.versions)
     bytes_read = folder.bytes_read
-    for name in folder.new_files:
+    for name in _lacking(index, versions):
         expected = versions[name]
         sink = Sink(seal, session)
         version = read(FileVersion(name, expected.size, expected.mtime_ns, expected.ctime_ns, expected.inode), sink)
@@ -189,6 +196,13 @@ def store_folder(session: WriteSession, seal: Seal, folder: IdentifiedFolder, re
     tree, nodes = _folder_nodes(seal, entries, versions) if changed else (folder.tree, folder.nodes)
     store_nodes(session, nodes)
     return IdentifiedFolder(folder.name, entries, versions, tree, nodes, folder.new_files, folder.new_bytes, bytes_read)
+
+
+def _lacking(index: Index, versions: Mapping[bytes, RememberedFile]) -> list[bytes]:
+    """Which files have a piece that the repository does not hold; asked for all at once."""
+    pieces = {name: _split(found.pieces) for name, found in versions.items()}
+    missing = index.missing([piece for own in pieces.values() for piece in own])
+    return [name for name, own in pieces.items() if not missing.isdisjoint(own)] if missing else []
 
 
 def _folder_nodes(

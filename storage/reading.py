@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -21,6 +21,7 @@ _TABLE_GUESS_BYTES = 512 * 1024
 """The table of a full pack of pages is about this long, so that one request mostly fetches it."""
 
 _SPAN_BYTES = 8 * 1024 * 1024
+_Found = list[tuple[BlobId, bytes | Damaged]]
 _REQUESTS_UNDER_WAY = 4
 
 
@@ -53,18 +54,47 @@ def plan_spans(located: Iterable[tuple[BlobId, Location]]) -> list[Span]:
     return spans
 
 
-def read_blobs(store: Store, seal: Seal, index: Index, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
-    """Each of `blobs` once, with its plain bytes, in whatever order costs least. `Damaged` when one can't be had."""
-    located = [(blob, _locate(index, blob)) for blob in set(blobs)]
-    pending: deque[Future[list[tuple[BlobId, bytes]]]] = deque()
+def read_blobs(
+    store: Store,
+    seal: Seal,
+    index: Index,
+    blobs: Iterable[BlobId],
+    *,
+    damaged: Callable[[BlobId, Damaged], None] | None = None,
+) -> Iterator[tuple[BlobId, bytes]]:
+    """Each of `blobs` once, with its plain bytes, in whatever order costs least.
+
+    The first one that can't be had raises `Damaged`, unless `damaged` is there to hear of each such blob: then all
+    others are still given. A store that can't be reached raises in either case.
+    """
+
+    def whole(found: _Found) -> Iterator[tuple[BlobId, bytes]]:
+        for blob, content in found:
+            if not isinstance(content, Damaged):
+                yield blob, content
+            elif damaged is not None:
+                damaged(blob, content)
+            else:
+                raise content
+
+    located: list[tuple[BlobId, Location]] = []
+    lost: _Found = []
+    for blob in set(blobs):
+        place = index.find(blob)
+        if place is None:
+            lost.append((blob, _damaged(f"the piece {blob.hex()[:16]} is in none of its packs")))
+        else:
+            located.append((blob, place))
+    yield from whole(lost)
+    pending: deque[Future[_Found]] = deque()
     with ThreadPoolExecutor(_REQUESTS_UNDER_WAY, thread_name_prefix="read") as pool:
         try:
             for span in plan_spans(located):
                 pending.append(pool.submit(_read_span, store, seal, span))
                 if len(pending) > _REQUESTS_UNDER_WAY:
-                    yield from pending.popleft().result()
+                    yield from whole(pending.popleft().result())
             while pending:
-                yield from pending.popleft().result()
+                yield from whole(pending.popleft().result())
         finally:
             for waiting in pending:
                 waiting.cancel()
@@ -83,27 +113,31 @@ def read_pack_table(store: Store, seal: Seal, pack: PackId, pack_bytes: int) -> 
     return read_table(seal, pack, pack_bytes, end[len(end) - (pack_bytes - start) :])
 
 
-def _locate(index: Index, blob: BlobId) -> Location:
-    place = index.find(blob)
-    if place is None:
-        raise _damaged(f"the piece {blob.hex()[:16]} is in none of its packs")
-    return place
-
-
-def _read_span(store: Store, seal: Seal, span: Span) -> list[tuple[BlobId, bytes]]:
+def _read_span(store: Store, seal: Seal, span: Span) -> _Found:
     name = pack_name(span.pack)
     try:
         content = store.read_range(name, span.start, span.end - span.start)
-    except ObjectMissing as fault:
-        raise _damaged(f"the pack {name} is not there") from fault
-    plain = []
+    except ObjectMissing:
+        missing = _damaged(f"the pack {name} is not there")
+        return [(blob, missing) for blob, _ in span.blobs]
+    except Damaged as fault:
+        if len(span.blobs) == 1:
+            return [(span.blobs[0][0], fault)]
+        # The pack was cut short somewhere in this stretch; what lies before the cut is whole.
+        alone = [Span(span.pack, at.offset, at.offset + at.stored, [(blob, at)]) for blob, at in span.blobs]
+        return [found for one in alone for found in _read_span(store, seal, one)]
+    found: _Found = []
     for blob, place in span.blobs:
         start = place.offset - span.start
-        try:
-            plain.append((blob, decode_blob(seal, blob, place, content[start : start + place.stored])))
-        except Damaged as fault:
-            raise _damaged(f"the piece {blob.hex()[:16]} in the pack {name} is not what was stored") from fault
-    return plain
+        found.append((blob, _decoded(seal, blob, place, content[start : start + place.stored])))
+    return found
+
+
+def _decoded(seal: Seal, blob: BlobId, place: Location, stored: bytes) -> bytes | Damaged:
+    try:
+        return decode_blob(seal, blob, place, stored)
+    except Damaged:
+        return _damaged(f"the piece {blob.hex()[:16]} in the pack {pack_name(place.pack)} is not what was stored")
 
 
 def _damaged(what: str) -> Damaged:

@@ -108,6 +108,10 @@ class Repository:
                 "List what is there with `recollect snapshots`",
             ) from fault
 
+    def forget_manifest(self, ref: SnapshotRef) -> None:
+        """Let the next use of a manifest read it from the store itself."""
+        self._cache.drop(snapshot_name(ref.profile_key, ref.id))
+
     def manifests(self, refs: Iterable[SnapshotRef]) -> Iterator[Manifest | StorageError]:
         """The manifests of several snapshots in their order; the reason stands in the place of one that can't be read.
 
@@ -146,9 +150,11 @@ class Repository:
         self._index = None
         self._written.clear()
 
-    def read(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
-        """Each of `blobs` once, with its plain bytes, in whatever order costs least."""
-        return read_blobs(self.store, self.seal, self.index(), blobs)
+    def read(
+        self, blobs: Iterable[BlobId], *, damaged: Callable[[BlobId, Damaged], None] | None = None
+    ) -> Iterator[tuple[BlobId, bytes]]:
+        """Each of `blobs` once, with its plain bytes, in whatever order costs least; `damaged` as in `read_blobs`."""
+        return read_blobs(self.store, self.seal, self.index(), blobs, damaged=damaged)
 
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
         """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored."""
@@ -161,12 +167,19 @@ class Repository:
         self._confirm(manifest)
         ref = SnapshotRef(manifest.profile_key, manifest.id)
         name, stored = snapshot_name(ref.profile_key, ref.id), write_manifest(self.seal, manifest)
-        self.store.write(name, stored)
+        try:
+            self.store.create(name, stored)
+        except ObjectExists:
+            earlier = next(self.manifests([ref]))
+            if isinstance(earlier, Manifest):
+                # An earlier try of the same backup committed, and did not hear of it: what it said stands.
+                return ref, len(write_manifest(self.seal, earlier))
+            self.store.write(name, stored)
         if self.store.size(name) != len(stored):
             self.store.remove(name)
             raise Damaged(
                 f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
-                "Check that disk or server with `recollect check-store`, then run the backup again",
+                "Check that disk or server, then run the backup again",
             )
         return ref, len(stored)
 

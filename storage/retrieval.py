@@ -67,20 +67,32 @@ def folder_entries(repository: Repository, folder: StoredFolder) -> Iterator[Fol
 
 def retrieve_entries(
     repository: Repository, entries: Iterable[FolderEntry], write: Callable[[FolderEntry, Iterable[bytes]], None]
-) -> None:
-    """Hand each of `entries` with its content to `write`, in whatever order costs least, from several threads."""
+) -> list[FolderEntry]:
+    """Hand each of `entries` with its content to `write`, in whatever order costs least, from several threads.
+
+    Damage in one stops no other: returned are, by name, the entries that can't be had whole. `write` meets that as a
+    `Damaged` while it takes the content of one, or is not called for it at all.
+    """
     single: dict[BlobId, list[FolderEntry]] = {}
     under_way: deque[Future[None]] = deque()
+    damaged: list[FolderEntry] = []
+
+    def attempt(entry: FolderEntry, parts: Iterable[bytes]) -> None:
+        try:
+            write(entry, _checked(entry, parts))
+        except Damaged:
+            damaged.append(entry)
+
     with ThreadPoolExecutor(_WRITERS, thread_name_prefix="write") as pool:
         for entry in entries:
             if entry.content.levels == 0 and entry.content.root is not None:
                 single.setdefault(entry.content.root, []).append(entry)
             else:
-                write(entry, _checked(entry, _parts(repository, entry)))
+                attempt(entry, _parts(repository, entry))
         try:
-            for piece, content in repository.read(single):
+            for piece, content in repository.read(single, damaged=lambda piece, _: damaged.extend(single[piece])):
                 for entry in single[piece]:
-                    under_way.append(pool.submit(write, entry, _checked(entry, (content,))))
+                    under_way.append(pool.submit(attempt, entry, (content,)))
                 while len(under_way) > _WRITERS:
                     under_way.popleft().result()
             while under_way:
@@ -88,6 +100,7 @@ def retrieve_entries(
         finally:
             for waiting in under_way:
                 waiting.cancel()
+    return sorted(damaged, key=lambda entry: entry.name)
 
 
 def holds_entry(seal: Seal, entry: FolderEntry, parts: Iterable[bytes]) -> bool:
@@ -109,10 +122,10 @@ def _checked(entry: FolderEntry, parts: Iterable[bytes]) -> Iterator[bytes]:
     for part in parts:
         size += len(part)
         if size > entry.size or len(part) > PART_BYTES:
-            raise _wrong_length(os.fsdecode(entry.name))
+            raise _wrong_length(entry.name.decode(errors="backslashreplace"))
         yield part
     if size != entry.size:
-        raise _wrong_length(os.fsdecode(entry.name))
+        raise _wrong_length(entry.name.decode(errors="backslashreplace"))
 
 
 def _wrong_length(name: str) -> Damaged:

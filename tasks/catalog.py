@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from storage.errors import SnapshotUnknown, StorageError
 from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
 
 LATEST = "latest"
+ROUTINE = "routine"
+SAFETY = "safety"
+"""The purpose of a snapshot taken before something dangerous. Nothing is let go on its account."""
+CLOCK_TOLERANCE = timedelta(minutes=5)
+"""A snapshot dated further in the future was taken under a clock that was wrong."""
 _SHORTEST_PREFIX = 4
 
 
@@ -24,6 +30,8 @@ class StoredProfile:
     refs: tuple[SnapshotRef, ...]
     newest: Manifest
     """The newest manifest that can be read; that of the last of `refs`, if all is well."""
+    latest: SnapshotRef
+    """What *latest* means: the newest snapshot of a routine backup that does not look wrong; the newest, if none is."""
 
     @property
     def described(self) -> str:
@@ -49,7 +57,10 @@ def read_catalog(repository: Repository) -> Catalog:
     for key, refs in by_key.items():
         manifest = _newest_readable(repository, refs)
         if isinstance(manifest, Manifest):
-            profiles.append(StoredProfile(key, manifest.profile, manifest.host, manifest.source, tuple(refs), manifest))
+            latest = _latest(repository, refs)
+            profiles.append(
+                StoredProfile(key, manifest.profile, manifest.host, manifest.source, tuple(refs), manifest, latest)
+            )
         else:
             remarks.append(str(manifest))
     profiles.sort(key=lambda profile: (profile.name.casefold(), profile.host, profile.key))
@@ -61,6 +72,21 @@ def _newest_readable(repository: Repository, refs: Sequence[SnapshotRef]) -> Man
     if isinstance(newest, Manifest):
         return newest
     return next((found for found in repository.manifests(refs[::-1]) if isinstance(found, Manifest)), newest)
+
+
+def _latest(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
+    """What a person means on the bad day: not what was just kept before a restore, nor what looks wrong."""
+    soon = datetime.now(UTC) + CLOCK_TOLERANCE
+    for ref in reversed(refs):
+        manifest = next(repository.manifests([ref]))
+        if (
+            isinstance(manifest, Manifest)
+            and ref.taken_at <= soon
+            and manifest.facts.get("purpose") != SAFETY
+            and not manifest.facts.get("suspect")
+        ):
+            return ref
+    return refs[-1]
 
 
 def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = None) -> StoredProfile:
@@ -86,7 +112,7 @@ def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = Non
 def choose_snapshot(profile: StoredProfile, wanted: str = LATEST) -> SnapshotRef:
     """The snapshot meant by *latest*, an id, or the beginning or the end of one id alone."""
     if wanted == LATEST:
-        return profile.refs[-1]
+        return profile.latest
     meant = [ref for ref in profile.refs if ref.id == wanted]
     if not meant and len(wanted) >= _SHORTEST_PREFIX:
         meant = [ref for ref in profile.refs if ref.id.startswith(wanted) or ref.id.endswith(wanted)]

@@ -25,7 +25,10 @@ class Archived:
 @step("deletion-log-archive", retried=True)
 def deletion_log_archive(job: Job, snapshot: SnapshotId, version: str | None) -> Archived:
     """Archive what deleted.txt holds; `version` names its content, None when there is no such file."""
-    if version is None or version == job.archived_deletion_log():
+    if version is None:
+        return Archived(0, ())
+    # The memory may be older than what became of the repository.
+    if version == job.archived_deletion_log() and job.repository.store.list(f"deletions/{job.profile_key}"):
         return Archived(0, ())
     log = parse_deletion_log(job.staged_deletion_log.read_bytes(), read_note_types(job.staged_collection))
     now = datetime.now(UTC)

@@ -13,12 +13,14 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from profiles.discovery import Profile
 from storage.file_memory import FileMemory, RememberedFile
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
+from tasks.catalog import CLOCK_TOLERANCE
 from tasks.place import active_settings, cache_trouble, key_of, staging_folder
 
 _LAST = "last run"
@@ -53,17 +55,32 @@ class Job:
         return self.staging / "deleted.txt"
 
     def snapshots(self) -> list[SnapshotRef]:
-        """The profile's snapshots in the repository as the run began, oldest first."""
+        """The profile's snapshots in the repository as the run began, oldest first.
+
+        Those dated in the future, by a clock that was wrong, come before all others: none of them is the last.
+        """
         if self._snapshots is None:
-            self._snapshots = self.repository.snapshots(self.profile_key)
+            soon = datetime.now(UTC) + CLOCK_TOLERANCE
+            found = self.repository.snapshots(self.profile_key)
+            self._snapshots = sorted(found, key=lambda ref: ref.taken_at <= soon)
         return self._snapshots
 
     def last_manifest(self) -> Manifest | None:
-        """The newest snapshot's manifest, None when there is no snapshot, or it can't be read."""
+        """The last snapshot's manifest, read from the store itself; None when there is none, or it can't be read."""
         if self._last_manifest is None:
+            for ref in self.snapshots()[-1:]:
+                self.repository.forget_manifest(ref)
             newest = next(self.repository.manifests(self.snapshots()[-1:]), None)
             self._last_manifest = newest if isinstance(newest, Manifest) else None
         return self._last_manifest
+
+    def last_unsuspected(self) -> Manifest | None:
+        """The manifest of the last snapshot that did not look wrong: what later ones are held against."""
+        for ref in reversed(self.snapshots()):
+            found = next(self.repository.manifests([ref]))
+            if isinstance(found, Manifest) and not found.facts.get("suspect"):
+                return found
+        return None
 
     def known_files(self) -> Mapping[bytes, RememberedFile]:
         """The media files as this machine remembers them."""

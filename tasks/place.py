@@ -11,11 +11,19 @@ from profiles.base_folder import find_base_folder
 from profiles.discovery import Found, Profile, discover
 from recollect.errors import RecollectError
 from recollect.settings import Settings, load_settings, repository_address
+from storage.errors import NotARepository, StorageError
 from storage.format.manifest import ProfileKey, profile_key
 from storage.repository import Repository, open_or_create_repository, open_repository
 from storage.stores.address import open_store
+from tasks.known_repositories import forget_repository, known_repositories, remember_repository
 
 _active: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
+class RepositoryGone(StorageError):
+    """The place is empty where this computer has backed up to a repository before."""
+
+    code = "repository-gone"
 
 
 class CacheUnusable(RecollectError):
@@ -44,7 +52,33 @@ def open_named(name: str = "default", *, create: bool = False) -> Repository:
     settings = active_settings()
     address = repository_address(settings, name)
     store = open_store(address.url, address.options)
-    return (open_or_create_repository if create else open_repository)(store, settings.cache / "repositories")
+    cache = settings.cache / "repositories"
+    if create:
+        try:
+            repository = open_repository(store, cache)
+        except NotARepository:
+            _refuse_to_replace(store.url, settings.cache)
+            repository = open_or_create_repository(store, cache)
+    else:
+        repository = open_repository(store, cache)
+    remember_repository(settings.cache, store.url, repository.id)
+    return repository
+
+
+def allow_new_repository(name: str = "default") -> None:
+    """Let the next backup make a new repository where one is known to have been."""
+    settings = active_settings()
+    address = repository_address(settings, name)
+    forget_repository(settings.cache, open_store(address.url, address.options).url)
+
+
+def _refuse_to_replace(url: str, cache: Path) -> None:
+    if url in known_repositories(cache):
+        raise RepositoryGone(
+            f"The repository at {url}, to which this computer has backed up before, is not there any more",
+            "Plug in or mount its disk, or correct the address; to begin a new one there, run "
+            "`recollect backup --new-repository`",
+        )
 
 
 def found_profiles() -> Found:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from profiles.durable import told_plainly
+from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable
 from profiles.install_media import MediaAction, MediaStep, finish_media, plan_media, write_media_file
 from profiles.media import FileChanged, FileVanished, MediaFile, read_parts
 from recollect.progress import current_progress
+from storage.errors import Damaged
 from storage.format.blob import PART_BYTES
 from storage.format.listing import FolderEntry
 from storage.format.manifest import Manifest
@@ -19,6 +22,11 @@ from storage.retrieval import folder_entries, holds_entry, retrieve_entries
 from tasks.media import MEDIA_FOLDER
 from tasks.step import step
 
+logger = logging.getLogger("recollect")
+
+_TOLD = 20
+"""So many files are named to a person; the log names all."""
+
 
 @dataclass(frozen=True, slots=True)
 class MediaPlan:
@@ -26,47 +34,125 @@ class MediaPlan:
 
     folder: Path
     steps: tuple[MediaStep, ...]
+    lacking: int = 0
+    """How many files could not be read when the snapshot was taken, and are not in it."""
+    unlisted: Damaged | None = None
+    """Why it can't be told which files there are, in which case there are no steps."""
 
     def count(self, action: MediaAction) -> int:
         """How many files that is done to."""
         return sum(step.action is action for step in self.steps)
 
+    def remarks(self) -> list[str]:
+        """What does not come back, and why."""
+        left_out = [str(step.reason) for step in self.steps if step.action is MediaAction.LEAVE_OUT]
+        lacking = f"Media files that could not be read when the snapshot was taken, and are not in it: {self.lacking}"
+        unlisted = f"The media files can't be listed, so none is restored. {self.unlisted}"
+        return [
+            *([lacking] if self.lacking else []),
+            *([unlisted] if self.unlisted else []),
+            *([f"Media files left out: {len(left_out)}", *_first(left_out)] if left_out else []),
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredMedia:
+    """What became of the files that a plan writes: `files` of `bytes` were written, the rest could not be."""
+
+    files: int
+    bytes: int
+    damaged: tuple[str, ...]
+    """The names of those whose content the repository does not hold whole."""
+    left_out: tuple[str, ...]
+    """A sentence for each that could not be put at its name."""
+
+    def remarks(self) -> list[str]:
+        """What did not come back, and why."""
+        return [*_first([f"Damaged in the repository: {name!r}" for name in self.damaged]), *_first(self.left_out)]
+
 
 def plan_media_restore(repository: Repository, manifest: Manifest, folder: Path) -> MediaPlan:
     """Compare the snapshot's media with those in `folder`, by content."""
-    entries = _entries(repository, manifest)
-    wanted = [(name, entry.size) for name, entry in entries.items()]
     # A media folder that its owner moved to another disk is a link; what lies behind it is meant.
     resolved = Path(os.path.realpath(folder))
+    lacking = manifest.facts.get("media_left_out")
+    lacking = lacking if type(lacking) is int and lacking > 0 else 0
+    try:
+        entries, nameless = _entries(repository, manifest)
+    except Damaged as trouble:
+        return MediaPlan(resolved, (), lacking, trouble)
+    wanted = [(name, entry.size) for name, entry in entries.items()]
     steps = plan_media(wanted, resolved, lambda path, name: _same(repository, path, entries[name]))
-    return MediaPlan(resolved, steps)
+    return MediaPlan(resolved, (*steps, *nameless), lacking)
 
 
 @step("restore-media", retried=True)
-def restore_media(repository: Repository, manifest: Manifest, plan: MediaPlan) -> int:
-    """Write the files that the plan adds or replaces; returns their bytes."""
-    entries = _entries(repository, manifest)
-    wanted = [entries[step.name] for step in plan.steps if step.action is not MediaAction.KEEP]
-    total = sum(entry.size for entry in wanted)
+def restore_media(repository: Repository, manifest: Manifest, plan: MediaPlan) -> RestoredMedia:
+    """Write the files that the plan adds or replaces, as many of them as can be had."""
+    writing = {step.name: step for step in plan.steps if step.writes}
+    entries = _entries(repository, manifest)[0] if writing else {}
+    names = {entries[name].name: name for name in writing}
+    total = sum(entries[name].size for name in writing)
+    left_out: dict[str, str] = {}
     with told_plainly(f"The media folder {plan.folder} could not be made"):
         plan.folder.mkdir(exist_ok=True)
     with current_progress().stage(f"{manifest.profile}: restoring media", total) as stage:
 
         def write(entry: FolderEntry, parts: Iterable[bytes]) -> None:
-            write_media_file(plan.folder, os.fsdecode(entry.name), parts)
+            name = names[entry.name]
+            try:
+                write_media_file(plan.folder, name, parts, replacing=writing[name].action is MediaAction.REPLACE)
+            except MediaLeftOut as trouble:
+                if not (isinstance(trouble, MediaNameTaken) and _came_itself(repository, plan.folder / name, entry)):
+                    left_out[name] = trouble.problem
             stage.advance(entry.size)
 
-        retrieve_entries(repository, wanted, write)
-    if wanted:
+        damaged = retrieve_entries(repository, [entries[name] for name in writing], write)
+    if writing:
         finish_media(plan.folder)
-    return total
+    lost = {names[entry.name] for entry in damaged}
+    written = [entries[name].size for name in writing if name not in lost and name not in left_out]
+    return RestoredMedia(
+        len(written), sum(written), tuple(sorted(lost)), tuple(left_out[name] for name in sorted(left_out))
+    )
 
 
-def _entries(repository: Repository, manifest: Manifest) -> dict[str, FolderEntry]:
+def tell_all(plan: MediaPlan, restored: RestoredMedia) -> None:
+    """Name in the log every file that did not come back."""
+    for media_step in plan.steps:
+        if media_step.reason is not None:
+            logger.warning("%s", media_step.reason)
+    for name in restored.damaged:
+        logger.warning("The media file %r is damaged in the repository and was not restored", name)
+    for sentence in restored.left_out:
+        logger.warning("%s", sentence)
+
+
+def _first(sentences: Sequence[str]) -> list[str]:
+    more = len(sentences) - _TOLD
+    return [*sentences[:_TOLD], *([f"... and {more} more, which the log names"] if more > 0 else [])]
+
+
+def _entries(repository: Repository, manifest: Manifest) -> tuple[dict[str, FolderEntry], list[MediaStep]]:
+    """The snapshot's media files by name, and those whose bytes are no name here: Windows knows only Unicode."""
     stored = manifest.folder(MEDIA_FOLDER)
-    if stored is None:
-        return {}
-    return {os.fsdecode(entry.name): entry for entry in folder_entries(repository, stored)}
+    entries: dict[str, FolderEntry] = {}
+    nameless: list[MediaStep] = []
+    for entry in folder_entries(repository, stored) if stored else ():
+        try:
+            entries[os.fsdecode(entry.name)] = entry
+        except UnicodeDecodeError:
+            reason = f"The media file {entry.name!r} can't be restored: its name is no Unicode"
+            nameless.append(MediaStep(entry.name.decode(errors="backslashreplace"), MediaAction.LEAVE_OUT, reason))
+    return entries, nameless
+
+
+def _came_itself(repository: Repository, path: Path, entry: FolderEntry) -> bool:
+    """Whether what took a file's place is that file: from an earlier attempt at this step, or by a media sync."""
+    try:
+        return _same(repository, path, entry)
+    except SourceUnreadable:
+        return False
 
 
 def _same(repository: Repository, path: Path, entry: FolderEntry) -> bool:

@@ -29,6 +29,15 @@ class ProfileRetention:
     suspects: tuple[str, ...]
     remarks: tuple[str, ...]
 
+    def held(self) -> str | None:
+        """Why nothing is let go for now, as a sentence; None when the plan may be carried out."""
+        if not self.suspects:
+            return None
+        return (
+            f"Nothing is let go while the suspect snapshot {self.suspects[-1]} is younger than {HOLD.days} days; "
+            "if all is well with the profile, run `recollect backup --accept`"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
@@ -43,11 +52,7 @@ def retention_prune(job: Job, source: Source) -> Pruned:
     """Let go of the snapshots that the retention limits no longer hold."""
     limits = chosen_limits(job.settings, source.preferences)
     retention = profile_retention(job.repository, job.profile_key, limits)
-    if retention.suspects:
-        held = (
-            f"Nothing is let go while the suspect snapshot {retention.suspects[-1]} is younger than {HOLD.days} days; "
-            "if all is well with the profile, run `recollect prune`"
-        )
+    if held := retention.held():
         return Pruned(0, (held, *retention.remarks))
     carry_out(job.repository, job.profile_key, retention.plan)
     return Pruned(len(retention.plan.goes), retention.remarks)
@@ -68,12 +73,17 @@ def profile_retention(
     """What the limits make of a profile's snapshots. One whose manifest can't be read is left out, so it stays."""
     refs = repository.snapshots(profile_key)
     now = now or datetime.now().astimezone()
-    candidates, suspects, remarks = [], [], []
+    candidates: list[Candidate] = []
+    suspects: list[str] = []
+    remarks: list[str] = []
     for ref, manifest in zip(refs, repository.manifests(refs), strict=True):
         if not isinstance(manifest, Manifest):
             remarks.append(str(manifest))
             continue
         candidates.append(_candidate(ref, manifest))
+        if manifest.facts.get("accepted"):
+            # A person looked, and took the profile as it was then: what looked wrong before is settled.
+            suspects.clear()
         if manifest.facts.get("suspect") and now - manifest.taken_at < HOLD:
             suspects.append(ref.id)
     return ProfileRetention(plan_retention(candidates, limits, now), tuple(suspects), tuple(remarks))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,9 @@ from tasks.job import Job
 from tasks.media import reliable
 from tasks.place import cache_trouble
 from tasks.step import step
+
+_LONGEST_TRUST_S = 24 * 3600
+"""`stat` tells nothing of what became of the repository, so once a day everything is held against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +111,18 @@ def _last_if_nothing_changed(job: Job) -> str | None:
     """The last snapshot's id, when `stat` shows every file of the profile just as that run saw it."""
     newest = job.snapshots()[-1:]
     last = job.last_run()
+    looked_at = last.get("looked_at_s")
+    if not isinstance(looked_at, float) or not 0 <= time.time() - looked_at < _LONGEST_TRUST_S:
+        return None
     # A snapshot whose manifest can't be read protects nobody.
     if not newest or last.get("snapshot") != newest[0].id or job.last_manifest() is None:
         return None
     try:
         now = stamp(job.profile.collection)
         collection_same = surely_unchanged(SourceStamp.from_json(last["stamp"]), now, int(str(last["taken_at_ns"])))
+        if sys.platform == "win32" and now.wal is not None:
+            # NTFS may tell the time of a write only when the file is closed, and Anki keeps its log open.
+            return None
         media = list_media(job.profile.media_folder).files
     except (ProfileError, ValueError, KeyError):
         return None

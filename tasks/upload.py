@@ -31,8 +31,11 @@ class Stored:
 
 
 @step("upload", retried=True)
-def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored:
-    """Store what is new, then the manifest; `purpose` is why the snapshot was taken."""
+def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept: bool = False) -> Stored:
+    """Store what is new, then the manifest.
+
+    `purpose` is why the snapshot was taken; `accept` takes a profile as it is, however much it lost.
+    """
     repository = job.repository
     # A try before this one may have stored a part of it.
     repository.forget_index()
@@ -42,12 +45,12 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
     ):
         for file in contents.files:
             store_file(session, repository.index(), file)
-        media = store_folder(session, repository.seal, contents.media, contents.reader)
+        media = store_folder(session, repository.seal, repository.index(), contents.media, contents.reader)
         written = session.close()
     bytes_read = source.evidence.size + media.bytes_read
     counts = {"media_files": len(media.entries), "media_bytes": media.stored.size, **_facts(source)}
-    last = job.last_manifest()
-    suspect = suspicion(last.facts, counts) if last else None
+    baseline = job.last_unsuspected()
+    suspect = suspicion(baseline.facts, counts) if baseline and not accept else None
     manifest = Manifest(
         id=source.snapshot,
         profile=job.profile.name,
@@ -61,6 +64,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str) -> Stored
         facts={
             "purpose": purpose,
             "suspect": suspect,
+            "accepted": accept,
             "media_left_out": len(contents.reader.unreadable),
             "bytes_read": bytes_read,
             "bytes_new": written.bytes_new,

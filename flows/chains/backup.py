@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -15,6 +16,7 @@ from storage.format.listing import Tree
 from storage.format.manifest import SnapshotId
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited, counts_of
+from tasks.catalog import ROUTINE
 from tasks.checksum import Contents, checksum
 from tasks.deletion_log_archive import deletion_log_archive
 from tasks.job import Job, job
@@ -26,15 +28,19 @@ from tasks.upload import upload
 
 logger = logging.getLogger("recollect")
 
-ROUTINE = "routine"
-SAFETY = "safety"
-"""The purpose of a snapshot taken before something dangerous. Nothing is let go on its account."""
-
 
 def back_up(
-    profile_name: str, repository_name: str = "default", *, force: bool = False, purpose: str = ROUTINE
+    profile_name: str,
+    repository_name: str = "default",
+    *,
+    force: bool = False,
+    purpose: str = ROUTINE,
+    accept: bool = False,
 ) -> Report:
-    """Back up one profile; `force` makes a snapshot even when nothing changed."""
+    """Back up one profile.
+
+    `force` makes a snapshot even when nothing changed; `accept` takes a profile that looks wrong as it is.
+    """
     repository = open_named(repository_name, create=True)
     with audited("backup", profile_name, repository) as audit:
         found = found_profiles()
@@ -42,11 +48,11 @@ def back_up(
         audit.profile, audit.profile_key = profile.name, key_of(profile)
         choose(found, [profile.name])
         with job(profile, repository) as work:
-            _protect(work, audit, force=force, purpose=purpose)
+            _protect(work, audit, force=force or accept, purpose=purpose, accept=accept)
     return audit.report()
 
 
-def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
+def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool) -> None:
     log_state = deletion_log_state(work)
     with audit.timed("snapshot"):
         source = snapshot(work, force=force)
@@ -72,7 +78,7 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
         audit.remarks += contents.reader.remarks()
         audit.unchanged(f"The content is the same as in the snapshot {stored}")
     else:
-        stored = _store(work, audit, source, contents, purpose)
+        stored = _store(work, audit, source, contents, purpose=purpose, accept=accept)
     if purpose == ROUTINE:
         with audit.timed("retention_prune"):
             pruned = retention_prune(work, source)
@@ -88,13 +94,14 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str) -> None:
             "stamp": source.evidence.stamp.to_json(),
             "taken_at_ns": source.evidence.taken_at_ns,
             "deletion_log": log_state,
+            "looked_at_s": time.time(),
         }
     )
 
 
-def _store(work: Job, audit: Audit, source: Source, contents: Contents, purpose: str) -> SnapshotId:
+def _store(work: Job, audit: Audit, source: Source, contents: Contents, *, purpose: str, accept: bool) -> SnapshotId:
     with audit.timed("upload"):
-        stored = upload(work, source, contents, purpose)
+        stored = upload(work, source, contents, purpose, accept=accept)
     audit.note(
         snapshot=stored.snapshot,
         media_files=stored.media_files,

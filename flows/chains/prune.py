@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from profiles.backup_preferences import RetentionPreferences
 from storage.errors import StorageError
+from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
-from storage.retention import RetentionPlan
+from storage.retention import RetentionLimits, RetentionPlan
 from storage.stores.fsspec_store import sweep_leftovers
 from tasks.audit import Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
@@ -24,6 +25,7 @@ class ProfilePlan:
 
     profile: StoredProfile
     plan: RetentionPlan
+    held: str | None
     remarks: tuple[str, ...]
 
 
@@ -33,14 +35,19 @@ def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[Profil
     chosen = [choose_profile(catalog, name) for name in names] or list(catalog.profiles)
     plans = []
     for profile in chosen:
-        limits = chosen_limits(active_settings(), _own_limits(profile.newest))
+        limits = _limits(profile, named=bool(names))
         retention = profile_retention(repository, profile.key, limits)
-        plans.append(ProfilePlan(profile, retention.plan, retention.remarks))
+        plans.append(ProfilePlan(profile, retention.plan, retention.held(), retention.remarks))
     return plans
 
 
-def prune(repository_name: str = "default", names: Sequence[str] = ()) -> list[Report]:
-    """Forget what the retention limits no longer hold, profile by profile, and sweep what killed writers left."""
+def prune(
+    repository_name: str = "default", names: Sequence[str] = (), *, despite_suspects: bool = False
+) -> list[Report]:
+    """Forget what the retention limits no longer hold, profile by profile, and sweep what killed writers left.
+
+    `despite_suspects` is a person's own word: without it, a profile with a recent suspect snapshot keeps everything.
+    """
     repository = open_named(repository_name)
     # Tidying up must not keep the limits from being applied.
     with contextlib.suppress(StorageError):
@@ -49,14 +56,26 @@ def prune(repository_name: str = "default", names: Sequence[str] = ()) -> list[R
     for planned in plan_prune(repository, names):
         with audited("prune", planned.profile.name, repository) as audit:
             audit.profile_key = planned.profile.key
-            with audit.timed("retention_prune"):
-                carry_out(repository, planned.profile.key, planned.plan)
-            gone = len(planned.plan.goes)
-            audit.note(snapshots_pruned=gone)
             audit.remarks += planned.remarks
-            audit.completed(f"{gone} of {gone + len(planned.plan.keeps)} snapshots were let go")
+            if planned.held and not despite_suspects:
+                audit.outcome, audit.reason = Outcome.SKIPPED, "suspect"
+                audit.completed(planned.held)
+            else:
+                with audit.timed("retention_prune"):
+                    carry_out(repository, planned.profile.key, planned.plan)
+                gone = len(planned.plan.goes)
+                audit.note(snapshots_pruned=gone)
+                audit.completed(f"{gone} of {gone + len(planned.plan.keeps)} snapshots were let go")
         reports.append(audit.report())
     return reports
+
+
+def _limits(profile: StoredProfile, *, named: bool) -> RetentionLimits:
+    """The limits in force for a profile: what is set on this computer is not meant for another's, unless named."""
+    own = _own_limits(profile.newest)
+    if named or profile.host == active_settings().host:
+        return chosen_limits(active_settings(), own)
+    return RetentionLimits(own.daily, own.weekly, own.monthly)
 
 
 def _own_limits(newest: Manifest) -> RetentionPreferences:

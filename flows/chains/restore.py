@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.chains.backup import SAFETY, back_up
+from flows.chains.backup import back_up
 from profiles.collection_copy import SourceStamp, stamp
 from profiles.discovery import Profile
 from profiles.durable import told_plainly
@@ -16,16 +16,16 @@ from profiles.install_media import MediaAction, prepare_empty_target
 from profiles.lock_probe import holder_of
 from profiles.set_aside import set_aside
 from recollect.errors import RecollectError
-from storage.errors import StoreFull, StoreReadOnly, StoreRefused
+from storage.errors import Damaged, StoreFull, StoreReadOnly, StoreRefused
 from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited, counts_of
-from tasks.catalog import LATEST, choose_profile, choose_snapshot, read_catalog
+from tasks.catalog import LATEST, SAFETY, choose_profile, choose_snapshot, read_catalog
 from tasks.media import COLLECTION, MEDIA_FOLDER
 from tasks.place import found_profiles, key_of, open_named
 from tasks.restore_collection import restore_collection, restore_deletion_log
-from tasks.restore_media import MediaPlan, plan_media_restore, restore_media
+from tasks.restore_media import MediaPlan, RestoredMedia, plan_media_restore, restore_media, tell_all
 
 SYNC_ADVICE = (
     "When Anki next syncs it will ask which side to keep: choose Upload to AnkiWeb to keep what was restored here; "
@@ -50,11 +50,13 @@ class RestorePlan:
         manifest, facts = self.manifest, self.manifest.facts
         taken = manifest.taken_at.strftime("%Y-%m-%d %H:%M")
         where = f"in place of the collection in {self.folder}" if self.profile else f"into the folder {self.folder}"
-        media = ", ".join(f"{self.media.count(action)} to {action}" for action in MediaAction)
+        written = (MediaAction.ADD, MediaAction.REPLACE, MediaAction.KEEP)
+        media = ", ".join(f"{self.media.count(action)} to {action}" for action in written)
         lines = [
             f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}) {where}:",
             f"  collection: {facts.get('notes')} notes, {facts.get('cards')} cards, {facts.get('reviews')} reviews",
             f"  media files: {media}; none is deleted",
+            *(f"  {remark}" for remark in self.media.remarks()),
         ]
         if self.profile:
             lines.append("  the present state is kept as a safety snapshot first")
@@ -121,8 +123,11 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
     if plan.profile:
         audit.remarks.append(SYNC_ADVICE)
     audit.note(**counts_of(manifest) | {"media_files": len(plan.media.steps), "bytes_read": collection_bytes})
+    audit.remarks += plan.media.remarks()
     try:
-        media_bytes = restore_media(repository, manifest, plan.media)
+        media = restore_media(repository, manifest, plan.media)
+        audit.remarks += media.remarks()
+        tell_all(plan.media, media)
         restore_deletion_log(repository, manifest, plan.folder)
     except RecollectError as trouble:
         raise type(trouble)(
@@ -130,8 +135,27 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
             f"{trouble.problem}",
             trouble.advice,
         ) from trouble
-    audit.note(bytes_read=collection_bytes + media_bytes)
+    in_place = plan.media.count(MediaAction.KEEP) + media.files
+    audit.note(media_files=in_place, bytes_read=collection_bytes + media.bytes)
+    _refuse_to_call_it_whole(plan, media)
     audit.completed(f"The snapshot {manifest.id} is restored in {plan.folder}")
+
+
+def _refuse_to_call_it_whole(plan: RestorePlan, media: RestoredMedia) -> None:
+    """All that is whole was given back; what the repository lost is a failure that someone should hear of."""
+    snapshot, advice = plan.manifest.id, "Restore an earlier or later snapshot into an empty folder for the rest"
+    if plan.media.unlisted:
+        raise Damaged(
+            f"The collection of the snapshot {snapshot} is restored in {plan.folder}, but none of its media, which "
+            f"can't be listed: {plan.media.unlisted.problem}",
+            advice,
+        ) from plan.media.unlisted
+    if media.damaged:
+        raise Damaged(
+            f"{len(media.damaged)} of {len(plan.media.steps)} media files of the snapshot {snapshot} are damaged in "
+            f"the repository and could not be restored; all else is restored in {plan.folder}",
+            advice,
+        )
 
 
 def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, repository_name: str) -> SourceStamp | None:

@@ -28,6 +28,12 @@ NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 _PROTOCOL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
 """Two letters or more, so that the drive of a Windows path is none."""
 
+_CHAINED: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)(?::|//.*::(?:[A-Za-z][A-Za-z0-9+.-]*:)?/)", re.DOTALL)
+"""fsspec's way to put one filesystem on top of another. An IPv6 address has colons, too, but no slash behind them."""
+
+_WORD_AND_COLON: Final = re.compile(r"([^/\\:.~][^/\\:]+:)(?!//)")
+"""What scp and rclone take for a server; two letters or more, so that a Windows drive is none."""
+
 _UNESCAPED_PASSWORD: Final = re.compile(r"([^:@/?#\[]*):(?!\d*(?:[/?#]|$)).*@", re.DOTALL)
 """A user's name and a password in which / ? # may stand as they are: no valid URL, but nothing to print either."""
 
@@ -61,6 +67,7 @@ def open_store(
     """
     if not url.strip() or any(ord(character) < 32 for character in url):
         raise StoreAddressInvalid("The repository's URL is empty or has control characters in it", _EXAMPLES)
+    _refuse_look_alikes(url)
     matched = _PROTOCOL.match(url)
     protocol = matched[1].lower() if matched else "file"
     safe = safe_url(url)
@@ -85,7 +92,12 @@ def open_store(
 
 
 def safe_url(url: str) -> str:
-    """Return `url` without what must not be printed: password, query and fragment. A path comes back absolute."""
+    """Return `url` without what must not be printed: password, query and fragment. A path comes back absolute.
+
+    Of what `open_store` refuses because it only looks like a URL, there is no more than the first word.
+    """
+    if look_alike := _CHAINED.match(url) or _WORD_AND_COLON.match(url):
+        return f"{look_alike[1]}…"
     matched = _PROTOCOL.match(url)
     if matched is None or matched[1].lower() in {"file", "local"}:
         return str(_local_root(url))
@@ -99,6 +111,20 @@ def safe_url(url: str) -> str:
 
 
 _EXAMPLES: Final = "Give a folder such as /backups/anki, or a URL such as s3://bucket/anki or sftp://user@host/backups"
+
+
+def _refuse_look_alikes(url: str) -> None:
+    """A server that was written in another program's way must not become a folder of that name on this disk."""
+    if _CHAINED.match(url):
+        raise StoreAddressInvalid(
+            f"The address {safe_url(url)} chains several protocols with ::, and a repository can't lie behind a chain",
+            "Give the URL of the store itself, such as s3://bucket/anki, without anything in front of it",
+        )
+    if matched := _WORD_AND_COLON.match(url):
+        raise StoreAddressInvalid(
+            f"The address begins with {matched[1]} but not with {matched[1]}//, so that it is neither a URL nor a path",
+            f"{_EXAMPLES}; put ./ in front if it is a folder whose name has a colon in it",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +206,11 @@ def _open_any(wanted: _Wanted) -> Medium:
     if protocol not in known.known_implementations and protocol not in known.registry:
         raise StoreAddressInvalid(f"No kind of store is called {protocol}://", _EXAMPLES)
     kind = known.get_filesystem_class(protocol)
-    filesystem = _made(protocol, {**kind._get_kwargs_from_urls(url), "use_listings_cache": False, **wanted.options})
+    options = {**kind._get_kwargs_from_urls(url), "use_listings_cache": False, **wanted.options}
+    if protocol == "ftp":
+        filesystem = _late("storage.stores.ftp_filesystem").CandidFTPFileSystem(**options, skip_instance_cache=True)
+    else:
+        filesystem = _made(protocol, options)
     root = kind._strip_protocol(url)
     if protocol in _OBJECT_STORES:
         return _object_medium(filesystem, root)

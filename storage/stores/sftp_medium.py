@@ -133,7 +133,7 @@ class SftpMedium:
         return self._ask(lambda channel: self._size(channel, name))
 
     def exists(self) -> bool:
-        return self._ask(lambda channel: channel.isdir(self._root))
+        return self._ask(lambda channel: _is_folder_there(channel, self._root))
 
     def sweep(self, older_than: timedelta) -> int:
         async def request(channel: asyncssh.SFTPClient) -> int:
@@ -241,9 +241,9 @@ class SftpMedium:
 
     async def _make_folder(self, channel: asyncssh.SFTPClient, folder: str) -> None:
         async with self._making_folders:  # one at a time: rclone loses files when one folder is made twice at once
-            if self._root_seen and not await channel.isdir(self._root):
+            if self._root_seen and not await _is_folder_there(channel, self._root):
                 raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
-            if not await channel.isdir(folder):
+            if not await _is_folder_there(channel, folder):
                 await channel.makedirs(folder, exist_ok=True)
             self._root_seen = True
 
@@ -259,7 +259,7 @@ class SftpMedium:
         if not await self._root_is_there(channel):
             return []
         top = f"{prefix}/" if prefix else ""
-        if prefix and not await channel.isdir(self._path(prefix)):
+        if prefix and not await _is_folder_there(channel, self._path(prefix)):
             return []
         found: list[StoredObject] = []
         pending = [top]
@@ -282,11 +282,12 @@ class SftpMedium:
         return found
 
     async def _root_is_there(self, channel: asyncssh.SFTPClient) -> bool:
-        if await channel.isdir(self._root):
+        attributes = await _looked_at(channel, self._root)
+        if attributes is not None:
+            if not _is_folder(attributes):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self._root)
             self._root_seen = True
             return True
-        if await channel.exists(self._root):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self._root)
         if self._root_seen:
             raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
         return False
@@ -303,6 +304,19 @@ async def _replace(channel: asyncssh.SFTPClient, temporary: str, path: str) -> N
         except asyncssh.SFTPFailure:
             await channel.unlink(path)
             await channel.rename(temporary, path)
+
+
+async def _looked_at(channel: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPAttrs | None:
+    """What is at a path, None when nothing is: asyncssh's `isdir` and `exists` take a refusal for a no as well."""
+    try:
+        return await channel.stat(path)
+    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+        return None
+
+
+async def _is_folder_there(channel: asyncssh.SFTPClient, path: str) -> bool:
+    attributes = await _looked_at(channel, path)
+    return attributes is not None and _is_folder(attributes)
 
 
 def _is_folder(attributes: asyncssh.SFTPAttrs) -> bool:

@@ -79,7 +79,7 @@ def identified(
 
 def stored(repository: Repository, folder: Folder, found: IdentifiedFolder) -> IdentifiedFolder:
     with repository.write(uploads=2) as session:
-        after = store_folder(session, repository.seal, found, folder.read)
+        after = store_folder(session, repository.seal, repository.index(), found, folder.read)
         session.close()
     return after
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from flows.chains.backup import SAFETY, back_up
+from flows.chains.backup import back_up
 from storage.format.manifest import new_snapshot_id
+from tasks.catalog import SAFETY
 from tasks.place import open_named
 from tests.flows.chains.house import House
 

@@ -11,6 +11,7 @@ from flows.chains.backup import back_up
 from flows.chains.prune import plan_prune, prune
 from storage.errors import NotARepository, SnapshotUnknown, StoreReadOnly
 from storage.format.audit_row import Outcome
+from storage.retention import RetentionLimits
 from tests.faults.faulty_store import WRITING
 from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import House, back_up_well, through_faults
@@ -161,10 +162,41 @@ def test_a_suspect_snapshot_holds_a_run_back_but_not_a_person(house: House) -> N
         assert report.row.snapshots_pruned == 0
         assert any("suspect" in remark for remark in report.remarks)
         assert len(ids(house)) == 7
-        (pruned,) = prune()
+        (held,) = prune()
+        assert (held.outcome, held.row.reason, len(ids(house))) == (Outcome.SKIPPED, "suspect", 7)
+        (pruned,) = prune(despite_suspects=True)
         assert pruned.row.snapshots_pruned == 5
         # The suspect one, and the last good one.
         assert len(ids(house)) == 2
+
+
+def test_what_was_lost_stays_suspect_until_it_comes_back_or_a_person_takes_it_as_it_is(house: House) -> None:
+    back_up_well()
+    pictures = {path: path.read_bytes() for path in house.media().iterdir()}
+    for path in pictures:
+        path.unlink()
+    with house.set(daily=0, weekly=0, monthly=0):
+        for number in range(2):
+            house.media().joinpath("late.png").write_bytes(bytes([number]))
+            assert any("suspect" in remark for remark in back_up("Ada").remarks)
+            assert house.manifest(house.snapshots()[-1]).facts["suspect"]
+        accepted = back_up("Ada", accept=True)
+        assert not house.manifest(house.snapshots()[-1]).facts["suspect"]
+        assert not any("is let go" in remark for remark in accepted.remarks)
+        house.media().joinpath("late.png").write_bytes(b"later")
+        back_up_well()
+        assert not house.manifest(house.snapshots()[-1]).facts["suspect"]
+
+
+def test_the_limits_of_this_computer_are_not_meant_for_the_profiles_of_another(house: House) -> None:
+    backdate(house, "Ada", days=OLD)
+    everything = ids(house)
+    with house.set(host="another computer", daily=0, weekly=0, monthly=0):
+        plans = plan_prune(house.repository)
+        assert [plan.plan.limits for plan in plans] == [RetentionLimits()]
+        (named,) = plan_prune(house.repository, ["Ada"])
+        assert named.plan.limits == RetentionLimits(0, 0, 0)
+    assert ids(house) == everything
 
 
 def test_an_empty_repository_has_nothing_to_prune(house: House) -> None:
