@@ -48,7 +48,8 @@ def deleted(
     with session(config, repo=repo):
         repository = open_named()
         stored = choose_profile(read_catalog(repository), profile)
-        notes = archived_notes(repository, stored.key)
+        remarks: list[str] = []
+        notes = archived_notes(repository, stored.key, remarks=remarks)
         written = _write(notes, to.expanduser().absolute()) if to is not None and notes else []
         if as_json:
             show_json([str(file) for file in written] if to is not None else [_as_json(note) for note in notes])
@@ -60,6 +61,8 @@ def deleted(
             for file in written:
                 show_text(str(file))
             say("In Anki, choose File > Import for each file; what is chosen in the dialog is right.")
+        for remark in remarks:
+            say(remark)
 
 
 def _write(notes: list[ArchivedNote], folder: Path) -> list[Path]:

@@ -8,11 +8,11 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.backup import back_up_profile
-from flows.chains.backup import BackupOfAll, profiles_to_back_up, reported
+from flows.chains.backup import BackupOfAll, found_in, plan_lanes, reported
 from flows.parameters import ProfileName, RepositoryName
 from flows.states import in_a_state, keep, report_of, state_of_many, tell
 from tasks.audit import Report
-from tasks.place import found_profiles, open_named
+from tasks.place import open_named
 
 
 @flow(name="back-up-all", flow_run_name="all profiles", persist_result=False)
@@ -34,17 +34,16 @@ def back_up_all(
 
 
 def _back_up_each(names: list[str], repository: str, *, force: bool, accept: bool) -> State[Any]:
-    found = found_profiles()
     # An unreachable or unusable repository is one trouble, not one for each profile.
     opened = open_named(repository, create=True)
+    found = found_in(opened)
 
     def back_up_one(name: str) -> Report:
         return report_of(back_up_profile(name, repository, force, accept, return_state=True))
 
     # One after the other: runs side by side lock each other out of the server's SQLite database, where three of them
     # waited for more than a minute and lost their final states. Within a run packs are sent side by side all the same.
-    chosen = profiles_to_back_up(found, names, opened)
-    reports = [reported(profile.name, opened, back_up_one) for profile in chosen]
+    reports = [reported(name, opened, back_up_one) for lane in plan_lanes(found, names, opened) for name in lane]
     result = BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
     tell(result.remarks)
     keep(result)

@@ -11,7 +11,7 @@ from flows.states import kept, report_of
 from tasks.audit import Report
 
 
-def back_up_all_on_server(names: Sequence[str], *, force: bool, accept: bool) -> BackupOfAll:
+def back_up_all_on_server(names: Sequence[str], *, force: bool, accept: bool = False) -> BackupOfAll:
     """Run the flow *back-up-all*. Raises what kept it from reporting."""
     return kept(back_up_all(list(names) or None, force=force, accept=accept, return_state=True), BackupOfAll)
 

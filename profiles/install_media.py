@@ -128,9 +128,13 @@ def plan_media(
     `write_media_file` refuses the later. Raises TargetUnusable when `folder` can't be looked into.
     """
     steps: list[MediaStep] = []
+    names: set[str] = set()
     earlier: dict[tuple[str, int, int], MediaStep] = {}
     for name, size in wanted:
         try:
+            if name in names:
+                raise _left_out(name, "the snapshot lists it twice")
+            names.add(name)
             step, there = _step(folder, name, size, same)
         except (MediaLeftOut, SourceUnreadable) as trouble:
             steps.append(MediaStep(name, MediaAction.LEAVE_OUT, trouble.problem))
@@ -211,7 +215,8 @@ def write_media_file(folder: Path, name: str, parts: Iterable[bytes], *, replaci
     restores. Unless `replacing`, whatever is found at the name is left alone, also when it came a moment ago
     (MediaNameTaken). Call `finish_media` after the last one.
 
-    Raises TargetUnusable, and MediaLeftOut when it is the name alone that the volume refuses; what `parts` raises passes through. In either case nothing is left of the new file.
+    Raises TargetUnusable, and MediaLeftOut when it is the name alone that the volume refuses; what `parts` raises
+    passes through. In all cases nothing is left of the new file.
     """
     checked_media_name(name)
     could_not = f"The media file {name!r} could not be written to {folder}"
@@ -263,11 +268,10 @@ def _rename(place: _Folder, unfinished: str, name: str) -> None:
 def _add(place: _Folder, unfinished: str, name: str) -> None:
     try:
         if place.descriptor is None:
-            os.rename(unfinished, place.at(name))  # On Windows this never replaces.
+            Path(unfinished).rename(place.at(name))  # On Windows this never replaces.
             return
         try:
             os.link(unfinished, name, src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
-            os.unlink(unfinished, dir_fd=place.descriptor)
         except FileExistsError:
             raise
         except OSError:
@@ -276,6 +280,9 @@ def _add(place: _Folder, unfinished: str, name: str) -> None:
                 if _lstat_in(place, name) is not None:
                     raise FileExistsError from None
                 _rename(place, unfinished, name)
+        else:
+            with suppress(OSError):  # The file is in its place; `finish_media` removes the other name.
+                os.unlink(unfinished, dir_fd=place.descriptor)
     except FileExistsError as error:
         raise MediaNameTaken(
             f"The media file {name!r} was not restored: since the plan was made {place.path} holds a file of that "

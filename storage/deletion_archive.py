@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
+from storage.errors import Damaged
 from storage.format.deletion_table import (
     ArchivedNote,
     deletions_name,
@@ -18,18 +19,38 @@ from storage.format.manifest import ProfileKey
 from storage.repository import Repository
 
 _READS_AT_ONCE = 8
+_FILE_BYTES = 32 * 1024 * 1024
+"""A file is ended after so many bytes of text: far from what readers refuse, whatever one note adds."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def archived_notes(repository: Repository, profile_key: ProfileKey) -> list[ArchivedNote]:
-    """Every note of the archive, in the order in which they were archived, each deletion once."""
+def archived_notes(
+    repository: Repository, profile_key: ProfileKey, *, remarks: list[str] | None = None
+) -> list[ArchivedNote]:
+    """Every note of the archive, in the order in which they were archived, each deletion once.
+
+    A damaged file is passed over; `remarks` gets a sentence about each.
+    """
     names = [item.name for item in repository.store.list(f"deletions/{profile_key}") if is_deletions_name(item.name)]
 
-    def read(name: str) -> list[ArchivedNote]:
-        return read_deletions(repository.seal, name, repository.store.read(name))
+    def read(name: str) -> list[ArchivedNote] | Damaged:
+        content = repository.store.read(name)
+        try:
+            return read_deletions(repository.seal, name, content)
+        except Damaged as damage:
+            return damage
 
     with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="deletions") as pool:
-        files = list(pool.map(read, names))
+        read_files = list(pool.map(read, names))
+    if remarks is not None:
+        remarks += [
+            f"The file {name} of the deletion archive is damaged and was passed over: what still stands in the "
+            "profile's deleted.txt is archived again; move that file away to hear no more of it"
+            for name, found in zip(names, read_files, strict=True)
+            if isinstance(found, Damaged)
+        ]
+    files = [found for found in read_files if not isinstance(found, Damaged)]
     files.sort(key=lambda notes: min((note.archived_at for note in notes), default=_NEVER))
     # Two runs at once may both archive a note; the first one counts.
     once: dict[bytes, ArchivedNote] = {}
@@ -39,15 +60,37 @@ def archived_notes(repository: Repository, profile_key: ProfileKey) -> list[Arch
 
 
 def archive_notes(
-    repository: Repository, profile_key: ProfileKey, notes: Iterable[ArchivedNote], archived_at: datetime
+    repository: Repository,
+    profile_key: ProfileKey,
+    notes: Iterable[ArchivedNote],
+    archived_at: datetime,
+    *,
+    remarks: list[str] | None = None,
 ) -> int:
-    """Add those of `notes` that the archive does not hold yet; returns how many those were."""
-    held = {note.key for note in archived_notes(repository, profile_key)}
+    """Add those of `notes` that the archive does not hold yet; returns how many those were.
+
+    `remarks` gets a sentence about each damaged file of the archive.
+    """
+    held = {note.key for note in archived_notes(repository, profile_key, remarks=remarks)}
     new: dict[bytes, ArchivedNote] = {}
     for note in notes:
         if note.key not in held:
             new.setdefault(note.key, note)
-    if new:
+    for part in _parts(new.values()):
         name = deletions_name(profile_key, archived_at, os.urandom(4))
-        repository.store.write(name, write_deletions(repository.seal, name, new.values()))
+        repository.store.write(name, write_deletions(repository.seal, name, part))
     return len(new)
+
+
+def _parts(notes: Iterable[ArchivedNote]) -> Iterator[list[ArchivedNote]]:
+    """Cut the notes into what one file each takes."""
+    part: list[ArchivedNote] = []
+    size = 0
+    for note in notes:
+        part.append(note)
+        size += sum(4 * len(text) for text in (*note.field_names, *note.fields))  # a character takes up to 4 bytes
+        if size >= _FILE_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part

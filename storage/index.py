@@ -57,7 +57,8 @@ class Index:
 
     def missing(self, blobs: Sequence[BlobId]) -> set[BlobId]:
         """Those of `blobs` that the repository does not hold; asked for at once, since a collection has many pages."""
-        wanted = set(blobs) - self._added.keys()
+        # Not `set(blobs) - self._added.keys()`: that walks all that was added, at each question.
+        wanted = {blob for blob in blobs if blob not in self._added}
         if not wanted or not len(self._ids):
             return wanted
         ordered = list(wanted)
@@ -103,10 +104,10 @@ def _in_packs(table: pa.Table, present: Mapping[PackId, int]) -> pa.Table:
         packs = (
             packs.chunk(0) if packs.num_chunks else pa.array([], INDEX_SCHEMA.field("pack").type).dictionary_encode()
         )
-    sizes = np.array([present.get(PackId(pack), 0) for pack in packs.dictionary.to_pylist()], dtype=np.uint64)
+    sizes = np.array([present.get(PackId(pack), -1) for pack in packs.dictionary.to_pylist()], dtype=np.int64)
     if not table.num_rows:
         return table
-    ends = table.column("offset").to_numpy().astype(np.uint64) + table.column("stored").to_numpy()
+    ends = table.column("offset").to_numpy().astype(np.int64) + table.column("stored").to_numpy()
     return table.filter(pa.array(ends <= sizes[packs.indices.to_numpy(zero_copy_only=False)]))
 
 

@@ -30,7 +30,7 @@ from storage.format.configuration import (
     read_configuration,
     write_configuration,
 )
-from storage.format.index_table import read_index
+from storage.format.index_table import index_table, packs_named, read_index
 from storage.format.manifest import (
     Manifest,
     ProfileKey,
@@ -42,7 +42,6 @@ from storage.format.manifest import (
     trash_name,
     write_manifest,
 )
-from storage.format.pack import PackEntry
 from storage.format.sealing import OpenSeal, Seal
 from storage.index import Index
 from storage.listings import read_folder, read_pieces
@@ -131,18 +130,17 @@ class Repository:
     def index(self) -> Index:
         """Which blobs are stored and where; read once, and again after `forget_index`.
 
-        An index file that is damaged is passed over: the packs that no other one names are asked for their own tables.
+        Packs that no index file names are asked for their own tables: those of a run that was killed before it wrote
+        its index, and those whose index file is damaged or lost. A pack that has no table to tell is passed over.
         """
         if self._index is None:
             read = self._index_tables()
             self.damaged_indexes = tuple(found for found in read if isinstance(found, Damaged))
             tables = [found for found in read if not isinstance(found, Damaged)]
             present = self._present_packs()
-            index = Index(tables, present)
-            if self.damaged_indexes:
-                known = index.packs()
-                index.add(self._entries_of_packs((pack, size) for pack, size in present.items() if pack not in known))
-            self._index = index
+            named = packs_named(tables)
+            unnamed = [(pack, size) for pack, size in present.items() if pack not in named]
+            self._index = Index([*tables, *self._tables_of_packs(unnamed)], present)
         return self._index
 
     def forget_index(self) -> None:
@@ -254,17 +252,17 @@ class Repository:
         self._cache.keep_only("index", names)
         return tables
 
-    def _entries_of_packs(self, packs: Iterable[tuple[PackId, int]]) -> list[PackEntry]:
-        """What these packs say themselves that they hold; one that is damaged too says nothing."""
+    def _tables_of_packs(self, packs: Iterable[tuple[PackId, int]]) -> list[pa.Table]:
+        """What these packs say themselves that they hold; one that is torn, damaged or gone by now says nothing."""
 
-        def read(pack: tuple[PackId, int]) -> tuple[PackEntry, ...]:
+        def read(pack: tuple[PackId, int]) -> pa.Table:
             try:
-                return read_pack_table(self.store, self.seal, *pack)
-            except Damaged:
-                return ()
+                return index_table(read_pack_table(self.store, self.seal, *pack))
+            except (Damaged, ObjectMissing):
+                return index_table(())
 
         with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="tables") as pool:
-            return [entry for entries in pool.map(read, packs) for entry in entries]
+            return list(pool.map(read, packs))
 
     def _fetched(self, name: str, read: Callable[[bytes], T]) -> T:
         """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away."""
@@ -295,6 +293,7 @@ def open_repository(store: Store, cache: Path | None = None) -> Repository:
     try:
         stored = store.read(CONFIGURATION_NAME)
     except ObjectMissing as fault:
+        _refuse_foreign_content(store)
         raise NotARepository(
             f"{store.url} holds no repository yet",
             "Check the address, or make the first backup there with `recollect backup`",
@@ -308,13 +307,19 @@ def open_or_create_repository(store: Store, cache: Path | None = None) -> Reposi
         return open_repository(store, cache)
     except NotARepository:
         if store.size(CONFIGURATION_NAME) is not None:
-            raise
+            # Made by another hand just now, or there and no good: a second look tells.
+            return open_repository(store, cache)
     return create_repository(store, cache)
 
 
 def _refuse_foreign_content(store: Store) -> None:
     """A repository is only made in an empty place: a mistyped address must not fill a folder of something else."""
     found = [item.name for item in store.list("")]
+    if any(name.startswith("snapshots/") for name in found) and CONFIGURATION_NAME not in found:
+        raise NotARepository(
+            f"The repository at {store.url} has lost its {CONFIGURATION_NAME}",
+            "Put that file back from a copy of the repository; everything else is still there",
+        )
     if found and CONFIGURATION_NAME not in found:
         raise NotARepository(
             f"{store.url} is no repository, but is not empty either (it holds {found[0]!r})",

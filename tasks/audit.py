@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +18,6 @@ from storage.repository import Repository
 from tasks.place import active_settings
 from tasks.step import running_flow_run_id
 from tasks.versions import software_versions
-
-logger = logging.getLogger("recollect")
 
 _COUNTS = ("notes", "cards", "reviews", "media_files", "media_bytes")
 
@@ -140,7 +137,6 @@ class Audit:
         except StorageError as trouble:
             # The outcome of the action stands, whatever becomes of its row.
             self.remarks.append(f"The audit table has no row of this: {trouble}")
-            logger.warning("The audit table has no row of this %s of %s: %s", self.action, self.profile, trouble)
 
 
 def counts_of(manifest: Manifest | None) -> dict[str, int | None]:

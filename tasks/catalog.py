@@ -98,8 +98,9 @@ def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = Non
         return (own or meant)[0]
     if not meant:
         known = ", ".join(sorted({profile.name for profile in catalog.profiles})) or "none"
+        unread = f", as far as its manifests can be read: {'; '.join(catalog.remarks)}" if catalog.remarks else ""
         raise SnapshotUnknown(
-            f"The repository {catalog.url} holds no snapshot of a profile named {name!r}",
+            f"The repository {catalog.url} holds no snapshot of a profile named {name!r}{unread}",
             f"Profiles in it: {known}",
         )
     raise SnapshotUnknown(

@@ -32,11 +32,16 @@ def deletion_log_archive(job: Job, snapshot: SnapshotId, version: str | None) ->
         return Archived(0, ())
     log = parse_deletion_log(job.staged_deletion_log.read_bytes(), read_note_types(job.staged_collection))
     now = datetime.now(UTC)
+    remarks = [f"deleted.txt, {remark}" for remark in log.unreadable]
     new = archive_notes(
-        job.repository, job.profile_key, (_archived(note, snapshot, now) for note in log.notes), archived_at=now
+        job.repository,
+        job.profile_key,
+        (_archived(note, snapshot, now) for note in log.notes),
+        archived_at=now,
+        remarks=remarks,
     )
     job.remember_deletion_log(version)
-    return Archived(new, tuple(f"deleted.txt, {remark}" for remark in log.unreadable))
+    return Archived(new, tuple(remarks))
 
 
 def _archived(note: DeletedNote, snapshot: SnapshotId, now: datetime) -> ArchivedNote:

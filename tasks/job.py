@@ -20,7 +20,7 @@ from profiles.discovery import Profile
 from storage.file_memory import FileMemory, RememberedFile
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
-from tasks.catalog import CLOCK_TOLERANCE
+from tasks.catalog import CLOCK_TOLERANCE, SAFETY
 from tasks.place import active_settings, cache_trouble, key_of, staging_folder
 
 _LAST = "last run"
@@ -75,10 +75,10 @@ class Job:
         return self._last_manifest
 
     def last_unsuspected(self) -> Manifest | None:
-        """The manifest of the last snapshot that did not look wrong: what later ones are held against."""
+        """The manifest of the last routine snapshot that did not look wrong: what later ones are held against."""
         for ref in reversed(self.snapshots()):
             found = next(self.repository.manifests([ref]))
-            if isinstance(found, Manifest) and not found.facts.get("suspect"):
+            if isinstance(found, Manifest) and not found.facts.get("suspect") and found.facts.get("purpose") != SAFETY:
                 return found
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -51,6 +52,13 @@ def open_named(name: str = "default", *, create: bool = False) -> Repository:
     """Open the repository that goes by `name` in the settings; with `create`, make one of an empty place."""
     settings = active_settings()
     address = repository_address(settings, name)
+    # Whoever needs the cache says so when it can't be used; until then a backup can do without.
+    with contextlib.suppress(OSError):
+        settings.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if create and settings.repo is None and name == "default":
+        # What lies there unsealed is for its owner's eyes.
+        with contextlib.suppress(OSError):
+            Path(address.url).mkdir(parents=True, exist_ok=True, mode=0o700)
     store = open_store(address.url, address.options)
     cache = settings.cache / "repositories"
     if create:

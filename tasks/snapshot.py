@@ -10,7 +10,8 @@ from datetime import datetime
 
 from profiles.backup_preferences import RetentionPreferences, backup_preferences
 from profiles.collection_copy import CopyEvidence, SourceStamp, copy_collection, stamp, surely_unchanged
-from profiles.errors import ProfileError, SourceBusy
+from profiles.discovery import Profile
+from profiles.errors import ProfileError, SourceBusy, SourceUnreadable
 from profiles.media import MediaFolder, list_media, read_stable
 from profiles.proof import CollectionFacts, prove
 from recollect.progress import current_progress
@@ -52,6 +53,7 @@ class Source:
         media: MediaFolder,
         media_listed_at_ns: int,
         has_deletion_log: bool,
+        remarks: list[str],
     ) -> None:
         self.snapshot = snapshot
         """The id that the snapshot will have: chosen once, so that an upload tried again makes no second one."""
@@ -62,7 +64,9 @@ class Source:
         self.media = media
         self.media_listed_at_ns = media_listed_at_ns
         self.has_deletion_log = has_deletion_log
-        self.remarks = [f"The media folder holds {name!r}, {why}: not backed up" for name, why in media.passed_over]
+        self.remarks = remarks + [
+            f"The media folder holds {name!r}, {why}: not backed up" for name, why in media.passed_over
+        ]
 
 
 @step("snapshot", retried=False)
@@ -86,7 +90,7 @@ def _source(job: Job, taken_at: datetime) -> Source:
     # Media after the collection: a note refers only to files that are there already.
     media_listed_at_ns = time.time_ns()
     media = list_media(profile.media_folder)
-    deletion_log = read_stable(profile.deletion_log)
+    deletion_log, unreadable = _deletion_log(profile)
     if deletion_log is not None:
         with cache_trouble(job.staging):
             job.staged_deletion_log.write_bytes(deletion_log)
@@ -99,7 +103,16 @@ def _source(job: Job, taken_at: datetime) -> Source:
         media=media,
         media_listed_at_ns=media_listed_at_ns,
         has_deletion_log=deletion_log is not None,
+        remarks=unreadable,
     )
+
+
+def _deletion_log(profile: Profile) -> tuple[bytes | None, list[str]]:
+    """The content of deleted.txt, None without one; one that can't be read must not cost the collection its backup."""
+    try:
+        return read_stable(profile.deletion_log), []
+    except SourceUnreadable as trouble:
+        return None, [f"Left out: {trouble.problem}"]
 
 
 def _within_the_second(moment: datetime) -> bytes:

@@ -27,6 +27,7 @@ class Stored:
     bytes_read: int
     bytes_new: int
     bytes_stored: int
+    suspect: bool
     remarks: tuple[str, ...]
 
 
@@ -83,6 +84,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
         bytes_read=bytes_read,
         bytes_new=written.bytes_new,
         bytes_stored=written.bytes_stored + manifest_bytes,
+        suspect=suspect is not None,
         remarks=(
             *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
             *contents.reader.remarks(),

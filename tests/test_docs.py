@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cli.main import COMMANDS
+
 ROOT = Path(__file__).parent.parent
+ROOMS = ("recollect", "profiles", "storage", "tasks", "flows", "cli")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
@@ -35,3 +38,15 @@ def test_every_module_that_the_house_names_exists() -> None:
     named = re.findall(r"`((?:recollect|profiles|storage|tasks|flows|cli)/[\w/]+\.py)`", text)
     assert named
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_every_command_that_is_named_to_a_person_exists() -> None:
+    """An advice that names a command which is not there yet helps nobody."""
+    sources = [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    named = {
+        (command, path.name)
+        for path in [*sources, *PAGES]
+        for command in re.findall(r"`(?:\.venv/bin/)?recollect ([a-z][\w-]*)", path.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert {pair for pair in named if pair[0] not in COMMANDS} == set()

@@ -418,7 +418,12 @@ def test_the_command_line_needs_no_quotes_of_its_own(tmp_path: Path) -> None:
     [
         (f"sftp://ada:{SECRET}@nas:22/x", "sftp://ada:…@nas:22/x"),
         (f"s3://key:a/b?c@{SECRET}@bucket/x", "s3://key:…@bucket/x"),
-        (f"filecache::https://ada:{SECRET}@host/x?sig={SECRET}", "filecache::https://ada:…@host/x?…"),
+        (f"filecache::https://ada:{SECRET}@host/x?sig={SECRET}", "filecache:…"),
+        (f"simplecache::s3://{SECRET}@bucket", "simplecache:…"),
+        (f"simplecache::{SECRET}", "simplecache:…"),
+        (f"zip://x::s3://key:{SECRET}@bucket/x", "zip://x:…@bucket/x"),
+        (f"ada:{SECRET}@nas:/x", "ada:…"),
+        ("C:/backups", "C:/backups"),
         ("s3://bucket/with@sign", "s3://bucket/with@sign"),
         ("/mnt/who?/a:b@c", "/mnt/who?/a:b@c"),
     ],

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 
-from profiles.discovery import Found, Profile, choose, named
+from profiles.discovery import Found, choose, named
+from profiles.errors import ProfileUnknown
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from storage.format.listing import Tree
@@ -111,7 +112,7 @@ def _store(work: Job, audit: Audit, source: Source, contents: Contents, *, purpo
         bytes_stored=stored.bytes_stored,
     )
     audit.remarks += stored.remarks
-    audit.completed(f"The snapshot {stored.snapshot} is stored")
+    audit.completed(f"The snapshot {stored.snapshot} is stored" + (" and marked as suspect" if stored.suspect else ""))
     return stored.snapshot
 
 
@@ -152,10 +153,10 @@ def back_up_several(
 
     `back_up_one` backs up one profile and reports.
     """
-    found = found_profiles()
     # An unreachable or unusable repository is one trouble, not one for each profile.
     repository = open_named(repository_name, create=True)
-    lanes = plan_lanes(profiles_to_back_up(found, names, repository), repository)
+    found = found_in(repository)
+    lanes = plan_lanes(found, names, repository)
     with ThreadPoolExecutor(at_once or active_settings().at_once, thread_name_prefix="profile") as pool:
         # Each thread needs the settings, the listener and the flow run that this one has.
         running = [pool.submit(copy_context().run, _back_up_in_turn, lane, repository, back_up_one) for lane in lanes]
@@ -168,28 +169,40 @@ def back_up_several(
     return BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
 
 
-def profiles_to_back_up(found: Found, names: Sequence[str], repository: Repository) -> Sequence[Profile]:
-    """The profiles named; when none is, all that hold a collection, and those that have lost it since a snapshot.
+def found_in(repository: Repository) -> Found:
+    """The profiles of this computer. Where Anki's folder can't be found, the audit table says so too."""
+    try:
+        return found_profiles()
+    except RecollectError as trouble:
+        audit = Audit("backup", "", repository)
+        audit.failed(trouble)
+        audit.close()
+        raise
 
-    One without a collection can't be backed up, which is for its own report to say, and stops no other.
-    """
-    if names:
-        return tuple(dict.fromkeys(named(found, name) for name in names))
-    known = {ref.profile_key for ref in repository.snapshots()}
-    wanted = tuple(profile for profile in found.profiles if profile.can_be_backed_up or key_of(profile) in known)
-    return wanted or choose(found, ())
 
+def plan_lanes(found: Found, names: Sequence[str], repository: Repository) -> list[list[str]]:
+    """The names of the profiles to back up: which go one after the other, and which lanes go side by side.
 
-def plan_lanes(profiles: Sequence[Profile], repository: Repository) -> list[list[str]]:
-    """Which profiles go one after the other, and which lanes go side by side.
+    Without `names` it is all that hold a collection, and those that have lost it since a snapshot; with them, all of
+    them: what can't be backed up, or does not exist, is for its own report to say, and stops no other.
 
     Profiles without a snapshot share a lane: often they share much of their media too, and of two that are stored at
     the same moment neither would find the other's pictures. Later runs bring little that is new, and go side by side.
     """
-    known = {ref.profile_key for ref in repository.snapshots()}
-    newcomers = [profile.name for profile in profiles if key_of(profile) not in known]
-    others = [[profile.name] for profile in profiles if key_of(profile) in known]
-    return [*others, newcomers] if newcomers else others
+    stored = {ref.profile_key for ref in repository.snapshots()}
+    known, unknown = [], []
+    for name in names:
+        try:
+            known.append(named(found, name))
+        except ProfileUnknown:
+            unknown.append(name)
+    if not names:
+        known = [profile for profile in found.profiles if profile.can_be_backed_up or key_of(profile) in stored]
+        known = known or list(choose(found, ()))
+    profiles = list(dict.fromkeys(known))
+    newcomers = [profile.name for profile in profiles if key_of(profile) not in stored]
+    lanes = [[profile.name] for profile in profiles if key_of(profile) in stored]
+    return [*lanes, *([newcomers] if newcomers else []), *([name] for name in dict.fromkeys(unknown))]
 
 
 def _back_up_in_turn(

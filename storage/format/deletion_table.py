@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from storage.errors import Damaged
@@ -27,6 +28,12 @@ DELETIONS_SCHEMA = pa.schema(
         pa.field("snapshot", pa.string(), nullable=False),
     ]
 )
+
+MAX_TABLE_BYTES = 256 * 1024 * 1024
+"""What the values of a table may take when they are unpacked. Writers begin another file long before that."""
+
+_ARCHIVED_BETWEEN = (0, int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000)
+"""Microseconds since 1970. A time zone must not push a moment beyond what Python can count."""
 
 _NAME = re.compile(r"deletions/[^/]+/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
@@ -76,14 +83,12 @@ def write_deletions(seal: Seal, name: str, notes: Iterable[ArchivedNote]) -> byt
 
 
 def read_deletions(seal: Seal, name: str, stored: bytes) -> list[ArchivedNote]:
-    """The notes in the archive file stored as `name`."""
+    """The notes in the archive file stored as `name`; `Damaged` when it is none, or would take too much room."""
     plain = seal.unseal(Purpose.DELETIONS, name.encode(), stored)
     try:
-        # Not read_table: with its threads, reading from memory now and then aborts the process as it ends (pyarrow 26).
-        table = pq.ParquetFile(pa.BufferReader(plain)).read(use_threads=False)
-        if not table.schema.equals(DELETIONS_SCHEMA, check_metadata=False):
-            raise ValueError("columns")
-        rows = table.to_pylist()
+        rows = _read_table(plain).to_pylist()
+        if any(None in row["field_names"] or None in row["fields"] for row in rows):
+            raise ValueError("a field that is missing")
     except (pa.ArrowException, OSError, ValueError) as fault:
         raise Damaged(
             f"Damage in the repository: {name} is no table of deleted notes",
@@ -102,6 +107,41 @@ def read_deletions(seal: Seal, name: str, stored: bytes) -> list[ArchivedNote]:
         )
         for row in rows
     ]
+
+
+def _read_table(plain: bytes) -> pa.Table:
+    """The table, texts told by number (so that repetition takes no room), its sizes and times checked."""
+    with pq.ParquetFile(pa.BufferReader(plain)) as file:
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+        if not file.schema_arrow.equals(DELETIONS_SCHEMA, check_metadata=False):
+            raise ValueError("columns")
+        # No two rows have the same key, so there can't be more of them than bytes.
+        if (
+            file.metadata.num_rows > len(plain)
+            or sum(group.total_byte_size for group in groups) > MAX_TABLE_BYTES
+            or sum(column.num_values for column in columns) * 8 > MAX_TABLE_BYTES
+        ):
+            raise ValueError("too large")
+    texts = sorted({column.path_in_schema for column in columns if column.physical_type == "BYTE_ARRAY"})
+    with pq.ParquetFile(pa.BufferReader(plain), read_dictionary=texts) as file:
+        # Not read_table: with its threads, reading from memory now and then aborts the process as it ends (pyarrow 26).
+        table = file.read(use_threads=False)
+    if sum(_bytes_of_texts(column) for column in table.columns) > MAX_TABLE_BYTES:
+        raise ValueError("too large")
+    moments = pc.min_max(table.column("archived_at").cast(pa.int64())).as_py()
+    if table.num_rows and not _ARCHIVED_BETWEEN[0] <= moments["min"] <= moments["max"] < _ARCHIVED_BETWEEN[1]:
+        raise ValueError("a time that can't be")
+    return table
+
+
+def _bytes_of_texts(column: pa.ChunkedArray) -> int:
+    """How many bytes the texts of a column take once each stands for itself."""
+    values = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+    if not pa.types.is_dictionary(values.type):
+        return 0
+    lengths = (pc.take(pc.binary_length(chunk.dictionary), chunk.indices) for chunk in values.chunks)
+    return sum(pc.sum(each.cast(pa.int64())).as_py() or 0 for each in lengths)
 
 
 def _storable(text: str) -> str:

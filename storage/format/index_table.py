@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from storage.errors import Damaged
-from storage.format.blob import BLOB_ID_BYTES, MAX_BLOB_BYTES, PACK_ID_BYTES, BlobKind
+from storage.format.blob import BLOB_ID_BYTES, MAX_BLOB_BYTES, PACK_ID_BYTES, BlobKind, PackId
 from storage.format.pack import MAX_STORED_BYTES, PackEntry
 from storage.format.sealing import Purpose, Seal
 
@@ -26,10 +26,10 @@ INDEX_SCHEMA = pa.schema(
 )
 
 
-def write_index(seal: Seal, name: str, entries: Iterable[PackEntry]) -> bytes:
-    """The bytes of an index file stored as `name`. Each id at most once: a blob that lies in two packs counts once."""
+def index_table(entries: Iterable[PackEntry]) -> pa.Table:
+    """The entries of packs as an index's table. Each id at most once: a blob that lies in two packs counts once."""
     rows = list({entry.id: entry for entry in entries}.values())
-    table = pa.table(
+    return pa.table(
         {
             "id": [row.id for row in rows],
             "kind": [row.location.kind for row in rows],
@@ -40,9 +40,15 @@ def write_index(seal: Seal, name: str, entries: Iterable[PackEntry]) -> bytes:
         },
         schema=INDEX_SCHEMA,
     )
+
+
+def write_index(seal: Seal, name: str, entries: Iterable[PackEntry]) -> bytes:
+    """The bytes of an index file stored as `name`."""
     sink = io.BytesIO()
     # Ids are random bytes: neither dictionaries nor statistics can help with them.
-    pq.write_table(table, sink, compression="zstd", use_dictionary=["pack", "kind"], write_statistics=False)
+    pq.write_table(
+        index_table(entries), sink, compression="zstd", use_dictionary=["pack", "kind"], write_statistics=False
+    )
     return seal.seal(Purpose.INDEX, name.encode(), sink.getvalue())
 
 
@@ -67,6 +73,11 @@ def read_index(seal: Seal, name: str, stored: bytes) -> pa.Table:
     ):
         raise _damaged(name)
     return table
+
+
+def packs_named(tables: Iterable[pa.Table]) -> set[PackId]:
+    """Every pack that these tables name."""
+    return {PackId(pack) for table in tables for pack in table.column("pack").unique().to_pylist()}
 
 
 def _damaged(name: str) -> Damaged:

@@ -19,7 +19,7 @@ from anki.decks import DeckId
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from profiles.errors import TargetUnusable
+from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable, TargetUnusable
 from profiles.install import (
     MediaAction,
     MediaStep,
@@ -52,8 +52,8 @@ def sizes(wanted: dict[str, bytes]) -> list[tuple[str, int]]:
 def restore(folder: Path, wanted: dict[str, bytes]) -> tuple[MediaStep, ...]:
     plan = plan_media(sizes(wanted), folder, by_content(wanted))
     for step in plan:
-        if step.action is not MediaAction.KEEP:
-            write_media_file(folder, step.name, [wanted[step.name]])
+        if step.writes:
+            write_media_file(folder, step.name, [wanted[step.name]], replacing=step.action is MediaAction.REPLACE)
     finish_media(folder)
     return plan
 
@@ -202,19 +202,101 @@ def test_a_link_at_a_wanted_name_is_replaced_even_if_it_leads_to_the_right_bytes
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ([("..", 1)], "can't be restored under that name"),
-        ([("a", 1), ("a", 2)], "twice"),
+        ([("..", 1)], "leads to another folder|names no file"),
+        ([("../prefs21.db", 1)], "leads to another folder|Windows forbids"),
+        ([("a", 1), ("a", 2)], "lists it twice"),
         ([("folder", 1)], "holds a folder of that name"),
-        ([("x" * 5000, 1)], "can't be looked up"),
+        ([("x" * 256, 1)], "too long"),
+        ([("x" * 5000, 1)], "too long"),
     ],
 )
-def test_what_can_not_be_planned_is_told_in_a_sentence(media: Path, wanted: list[tuple[str, int]], said: str) -> None:
+def test_a_file_that_can_not_be_put_at_its_name_is_left_out_and_costs_no_other(
+    media: Path, wanted: list[tuple[str, int]], said: str
+) -> None:
     (media / "folder").mkdir()
-    with pytest.raises(TargetUnusable, match=said):
-        plan_media(wanted, media, lambda *_: True)
+    *others, step, last = plan_media([*wanted, ("whole", 1)], media, lambda *_: True)
+    assert (step.name, step.action) == (wanted[-1][0], MediaAction.LEAVE_OUT)
+    assert re.search(said, step.reason or "")
+    assert repr(step.name) in (step.reason or "")
+    assert last == MediaStep("whole", MediaAction.ADD)
+    assert all(other.writes for other in others)
+
+
+@POSIX_ONLY
+def test_of_two_names_that_are_one_file_to_the_disk_the_second_is_left_out(media: Path) -> None:
+    # Two names of one file are what a volume shows that does not tell them apart.
+    (media / "CAF\u00c9.png").write_bytes(b"old")
+    os.link(media / "CAF\u00c9.png", media / "cafe\u0301.png")
+    wanted = {"CAF\u00c9.png": b"one", "cafe\u0301.png": b"two", "other.png": b"x"}
+    first, second, third = plan_media(sizes(wanted), media, by_content(wanted))
+    assert (first.action, second.action, third.action) == (
+        MediaAction.REPLACE,
+        MediaAction.LEAVE_OUT,
+        MediaAction.ADD,
+    )
+    assert "same file as 'CAF" in (second.reason or "")
+
+
+@POSIX_ONLY
+def test_names_that_the_disk_tells_apart_are_all_restored(media: Path) -> None:
+    (media / "A.png").write_bytes(b"old A")
+    (media / "a.png").write_bytes(b"old a")
+    if (media / "A.png").samefile(media / "a.png"):
+        pytest.skip("this disk does not tell them apart")
+    wanted = {"A.png": b"A", "a.png": b"a", "B.png": b"B", "b.png": b"b"}
+    restore(media, wanted)
+    assert {path.name: path.read_bytes() for path in media.iterdir()} == wanted
+
+
+def test_a_file_that_can_not_be_compared_is_left_alone(media: Path) -> None:
+    (media / "forbidden").write_bytes(b"abc")
+
+    def same(path: Path, name: str) -> bool:
+        raise SourceUnreadable(f"The file {path} can't be read", "Mend that")
+
+    step, _ = plan_media([("forbidden", 3), ("whole", 1)], media, same)
+    assert step.action is MediaAction.LEAVE_OUT
 
 
 # Writing
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_appeared_since_the_plan_at_the_name_of_a_new_file_is_left_alone(
+    media: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*_: object, **__: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def parts() -> Iterator[bytes]:
+        (media / "card.jpg").write_bytes(b"drawn just now")
+        yield b"from the snapshot"
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(MediaNameTaken, match=r"card\.jpg"):
+        write_media_file(media, "card.jpg", parts(), replacing=False)
+    write_media_file(media, "other.jpg", [b"from the snapshot"], replacing=False)
+    assert {path.name: path.read_bytes() for path in media.iterdir()} == {
+        "card.jpg": b"drawn just now",
+        "other.jpg": b"from the snapshot",
+    }
+
+
+@POSIX_ONLY
+@pytest.mark.parametrize("replacing", [True, False])
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG])
+def test_a_name_that_only_the_disk_refuses_is_told_apart_from_a_disk_that_fails(
+    media: Path, monkeypatch: pytest.MonkeyPatch, code: int, replacing: bool
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(MediaLeftOut, match="this disk refuses it"):
+        write_media_file(media, "what?.mp3", [b"x"], replacing=replacing)
+    assert list(media.iterdir()) == []
 
 
 def test_a_restore_deletes_nothing_leaves_equal_files_alone_and_gives_changed_ones_a_new_time(media: Path) -> None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage import deletion_archive
 from storage.deletion_archive import archive_notes, archived_notes
 from storage.errors import Damaged
-from storage.format.deletion_table import ArchivedNote, deletions_name, read_deletions, write_deletions
+from storage.format.deletion_table import (
+    DELETIONS_SCHEMA,
+    ArchivedNote,
+    deletions_name,
+    read_deletions,
+    write_deletions,
+)
 from storage.format.manifest import SnapshotId, profile_key
-from storage.format.sealing import OpenSeal
+from storage.format.sealing import OpenSeal, Purpose
 from storage.repository import Repository, create_repository
 from storage.stores.address import open_store
 
@@ -84,6 +94,74 @@ def test_a_flipped_bit_is_called_damage(place: int, bit: int) -> None:
     stored[place % len(stored)] ^= 1 << bit
     with pytest.raises(Damaged):
         read_deletions(SEAL, name, bytes(stored))
+
+
+def damaged_file(repository: Repository) -> str:
+    name = deletions_name(KEY, NOW, b"\xff\0\0\0")
+    repository.store.write(name, b"nonsense")
+    return name
+
+
+def test_a_damaged_file_is_passed_over_and_named_and_the_others_still_count(repository: Repository) -> None:
+    archive_notes(repository, KEY, [note(1)], NOW)
+    name = damaged_file(repository)
+    remarks: list[str] = []
+    assert archive_notes(repository, KEY, [note(1), note(2)], NOW, remarks=remarks) == 1
+    assert len(remarks) == 1
+    assert name in remarks[0]
+    again: list[str] = []
+    assert {found.note_id for found in archived_notes(repository, KEY, remarks=again)} == {1, 2}
+    assert again == remarks
+    assert len(archived_notes(repository, KEY)) == 2
+
+
+def test_many_or_long_notes_go_into_several_files(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deletion_archive, "_FILE_BYTES", 100)
+    assert archive_notes(repository, KEY, [note(number) for number in range(20)], NOW) == 20
+    assert len(repository.store.list("deletions")) > 4
+    assert {found.note_id for found in archived_notes(repository, KEY)} == set(range(20))
+
+
+def sealed(rows: list[dict[str, object]], name: str) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=DELETIONS_SCHEMA), sink, compression="zstd")
+    return SEAL.seal(Purpose.DELETIONS, name.encode(), sink.getvalue())
+
+
+ROW: dict[str, object] = {
+    "key": b"k",
+    "note_id": 1,
+    "note_type_id": 1,
+    "note_type": None,
+    "field_names": ["Front"],
+    "fields": ["a"],
+    "archived_at": NOW,
+    "snapshot": SNAPSHOT,
+}
+LONG = "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [ROW | {"archived_at": 2**62}],
+        [ROW | {"archived_at": -(2**62)}],
+        [ROW | {"archived_at": -1}],
+        [ROW] * 200_000,
+        [ROW | {"fields": [LONG] * 300}],
+        [ROW | {"note_type": LONG}] * 300,
+        [ROW | {"fields": [None]}],
+        [ROW | {"field_names": [None]}],
+    ],
+    ids=["far future", "far past", "before 1970", "rows", "fields", "note types", "no field", "no field name"],
+)
+def test_a_table_that_can_not_be_or_is_a_bomb_is_called_damage(rows: list[dict[str, object]]) -> None:
+    name = deletions_name(KEY, NOW, b"\0\1\2\3")
+    assert read_deletions(SEAL, name, sealed([ROW], name))[0].key == b"k"
+    stored = sealed(rows, name)
+    assert len(stored) < 100_000
+    with pytest.raises(Damaged, match="no table of deleted notes"):
+        read_deletions(SEAL, name, stored)
 
 
 def test_a_file_under_the_name_of_another_is_called_damage() -> None:

@@ -4,7 +4,7 @@ import random
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from storage.format.blob import BlobId, BlobKind, Location, PackId
@@ -64,6 +64,7 @@ def test_an_index_answers_as_a_dictionary_would(
 
 
 @settings(deadline=None)
+@example([PackEntry(BlobId(bytes(32)), Location(BlobKind.PAGE, PACKS[0], 0, 0, 0))], [], {}, [BlobId(bytes(32))])
 @given(ENTRIES, ENTRIES, st.dictionaries(st.sampled_from(PACKS), st.integers(0, 200)), st.lists(IDS, max_size=20))
 def test_blobs_in_missing_or_shortened_packs_count_as_not_stored(
     one: list[PackEntry], other: list[PackEntry], present: dict[PackId, int], asked: list[BlobId]
@@ -116,3 +117,26 @@ def test_an_index_of_many_blobs_finds_each_of_them() -> None:
     assert index.missing([entry.id for entry in entries]) == set()
     assert all(index.find(entry.id) == entry.location for entry in entries[::97])
     assert len(index.missing([BlobId(source.randbytes(32)) for _ in range(1000)])) == 1000
+
+
+class _CountedId(bytes):
+    """A blob id that counts how often it is looked at."""
+
+    looks = 0
+
+    def __hash__(self) -> int:
+        type(self).looks += 1
+        return super().__hash__()
+
+
+def test_a_question_does_not_walk_through_all_that_was_added() -> None:
+    entries = [
+        PackEntry(BlobId(_CountedId(n.to_bytes(32, "big"))), Location(BlobKind.PAGE, PACKS[0], n, 60, 4096))
+        for n in range(5000)
+    ]
+    index = Index()
+    index.add(entries)
+    absent = BlobId(b"\xff" * 32)
+    _CountedId.looks = 0
+    assert index.missing([entries[7].id, absent]) == {absent}
+    assert _CountedId.looks <= 10

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
+from storage.errors import Damaged
 from storage.file_memory import RememberedFile
-from storage.format.blob import PART_BYTES, BlobKind
+from storage.format.blob import PART_BYTES, BlobKind, pack_name
 from storage.format.listing import FolderEntry
 from storage.format.manifest import Manifest, StoredFile, new_snapshot_id
 from storage.intake import (
@@ -21,7 +22,7 @@ from storage.intake import (
     store_file,
     store_folder,
 )
-from storage.listings import read_folder
+from storage.listings import read_folder, read_pieces
 from storage.repository import Repository, create_repository
 from storage.retrieval import folder_entries, holds_entry, read_whole_file, retrieve_entries, retrieve_file
 from storage.stores.address import open_store
@@ -87,7 +88,7 @@ def stored(repository: Repository, folder: Folder, found: IdentifiedFolder) -> I
 def contents(repository: Repository, folder: IdentifiedFolder) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
 
-    def keep(entry: FolderEntry, parts: Iterator[bytes]) -> None:
+    def keep(entry: FolderEntry, parts: Iterable[bytes]) -> None:
         found[entry.name] = b"".join(parts)
 
     retrieve_entries(repository, read_folder(repository.read, folder.tree), keep)
@@ -187,8 +188,41 @@ def test_an_entry_whose_size_does_not_fit_its_pieces_is_called_damage(repository
     entry = after.entries[b"a.jpg"]
     for wrong in (entry.size - 1, entry.size + 1):
         lying = FolderEntry(entry.name, wrong, entry.mtime_ns, entry.content)
-        with pytest.raises(Exception, match="do not add up"):
-            retrieve_entries(repository, [lying], lambda _, parts: [*parts] and None)
+        met: list[Damaged] = []
+
+        def write(_: FolderEntry, parts: Iterable[bytes], met: list[Damaged] = met) -> None:
+            try:
+                list(parts)
+            except Damaged as trouble:
+                met.append(trouble)
+                raise
+
+        assert retrieve_entries(repository, [lying], write) == [lying]
+        assert "do not add up" in met[0].problem
+
+
+def test_damage_to_some_files_leaves_all_others_to_be_had(repository: Repository) -> None:
+    folder = Folder(some_files())
+    after = stored(repository, folder, identified(repository, folder))
+    long, hit = read_pieces(repository.read, after.entries[b"long.mp4"].content)[1], after.entries[b"003.jpg"].content
+    assert hit.root is not None
+    for blob in (long, hit.root):
+        place = repository.index().find(blob)
+        assert place is not None
+        spoiled = bytearray(repository.store.read(pack_name(place.pack)))
+        spoiled[place.offset + place.stored // 2] ^= 1
+        repository.store.write(pack_name(place.pack), bytes(spoiled))
+
+    found: dict[bytes, bytes] = {}
+
+    def keep(entry: FolderEntry, parts: Iterable[bytes]) -> None:
+        found[entry.name] = b"".join(parts)
+
+    damaged = retrieve_entries(repository, after.entries.values(), keep)
+    assert [entry.name for entry in damaged] == [b"003.jpg", b"long.mp4", b"same"]
+    assert found == {
+        name: content for name, content in folder.files.items() if name not in {b"003.jpg", b"long.mp4", b"same"}
+    }
 
 
 def test_a_file_is_told_from_another_by_its_content(repository: Repository) -> None:

@@ -145,11 +145,59 @@ def test_a_flipped_bit_is_damage_that_names_the_pack(store: FaultyStore) -> None
             stored.read()
 
 
+def read_around_damage(stored: Stored) -> tuple[dict[BlobId, bytes], dict[BlobId, Damaged]]:
+    lost: dict[BlobId, Damaged] = {}
+    read = dict(read_blobs(stored.store, SEAL, stored.index, list(stored.content), damaged=lost.__setitem__))
+    assert read.keys().isdisjoint(lost)
+    assert {**read, **{blob: stored.content[blob] for blob in lost}} == stored.content
+    return read, lost
+
+
+def test_a_flipped_bit_costs_one_blob_and_no_other(store: FaultyStore) -> None:
+    stored = Stored(store, packs=3, blobs=5, length=100)
+    hit = stored.entries[7]
+    name = pack_name(hit.location.pack)
+    spoiled = bytearray(store.read(name))
+    spoiled[hit.location.offset + 50] ^= 1
+    store.write(name, bytes(spoiled))
+    _, lost = read_around_damage(stored)
+    assert set(lost) == {hit.id}
+    assert name in lost[hit.id].problem
+
+
+def test_a_missing_pack_costs_its_own_blobs_and_no_other(store: FaultyStore) -> None:
+    stored = Stored(store, packs=3, blobs=5, length=100)
+    store.remove(pack_name(PackId(b"\1" * 16)))
+    _, lost = read_around_damage(stored)
+    assert set(lost) == {entry.id for entry in stored.entries[5:10]}
+
+
+def test_a_shortened_pack_costs_what_lies_behind_the_cut(store: FaultyStore) -> None:
+    stored = Stored(store, packs=3, blobs=5, length=100)
+    name = pack_name(PackId(b"\2" * 16))
+    cut = stored.entries[12].location
+    store.write(name, store.read(name)[: cut.offset + cut.stored])
+    _, lost = read_around_damage(stored)
+    assert set(lost) == {entry.id for entry in stored.entries[13:]}
+
+
+def test_a_blob_in_no_pack_costs_no_other(store: FaultyStore) -> None:
+    stored = Stored(store, packs=1, blobs=2, length=100)
+    lost: list[BlobId] = []
+    wanted = [BlobId(bytes(32)), *stored.content]
+    assert (
+        dict(read_blobs(store, SEAL, stored.index, wanted, damaged=lambda blob, _: lost.append(blob))) == stored.content
+    )
+    assert lost == [BlobId(bytes(32))]
+
+
 def test_a_store_that_can_not_be_reached_is_no_damage(store: FaultyStore) -> None:
     stored = Stored(store, packs=3, blobs=3, length=100)
-    store.fail(nth=2)
+    store.fail(nth=2, every=True)
     with pytest.raises(StoreUnreachable):
         stored.read()
+    with pytest.raises(StoreUnreachable):
+        read_around_damage(stored)
 
 
 def test_a_reader_who_stops_early_leaves_no_requests_behind(store: FaultyStore) -> None:

@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
 
@@ -30,7 +31,7 @@ from storage.repository import (
     open_or_create_repository,
     open_repository,
 )
-from storage.store import Store
+from storage.store import Store, StoredObject
 from storage.stores.address import open_store
 from tests.faults.faulty_store import FaultyStore
 from tests.storage.small_backup import PROFILE, Source, back_up, blobs_of, manifest_of, restore, source_of, store_pieces
@@ -294,6 +295,57 @@ def test_what_lay_in_a_damaged_pack_that_no_index_names_is_stored_anew(store: St
         restore(later, first)
     back_up(later, FIRST, run=1)
     assert restore(open_repository(store), first) == FIRST
+
+
+def test_a_lost_index_costs_no_snapshot(store: Store) -> None:
+    repository = create_repository(store)
+    refs = [back_up(repository, FIRST, run=0), back_up(repository, SECOND, run=1)]
+    for item in store.list("index"):
+        store.remove(item.name)
+    later = open_repository(store)
+    assert [restore(later, ref) for ref in refs] == [FIRST, SECOND]
+
+
+def test_the_packs_of_a_run_that_was_killed_before_it_wrote_an_index_are_not_sent_again(store: Store) -> None:
+    store_pieces(create_repository(store), FIRST)
+    for item in store.list("index"):
+        store.remove(item.name)
+    whole = store.list("packs")
+    torn = "f" * 32
+    store.write(f"packs/ff/{torn}.pack", store.read(whole[0].name)[:-7])
+    store.write("packs/ee/" + "e" * 32 + ".pack", b"")
+    counting = FaultyStore(store)
+    ref = back_up(open_repository(counting), FIRST, run=0)
+    assert [request.name for request in counting.requests if request.verb == "write"] == []
+    assert restore(open_repository(store), ref) == FIRST
+
+
+def test_packs_that_an_index_names_are_not_asked_for_their_tables(store: Store) -> None:
+    back_up(create_repository(store), FIRST, run=0)
+    counting = FaultyStore(store)
+    open_repository(counting).index()
+    assert counting.count("read_range") == 0
+
+
+def test_a_pack_that_is_gone_before_its_table_is_read_is_passed_over(store: Store) -> None:
+    ref = back_up(create_repository(store), FIRST, run=0)
+
+    class Vanishing(FaultyStore):
+        def list(self, prefix: str) -> list[StoredObject]:
+            found = self.inner.list(prefix)
+            return [*found, replace(found[0], name="packs/ff/" + "f" * 32 + ".pack")] if prefix == "packs" else found
+
+    assert restore(open_repository(Vanishing(store)), ref) == FIRST
+
+
+def test_a_store_that_fails_while_tables_of_packs_are_read_is_not_taken_for_one_without_packs(store: Store) -> None:
+    back_up(create_repository(store), FIRST, run=0)
+    for item in store.list("index"):
+        store.remove(item.name)
+    faulty = FaultyStore(store)
+    faulty.fail(frozenset({"read_range"}), nth=2)
+    with pytest.raises(StoreUnreachable):
+        open_repository(faulty).index()
 
 
 def test_an_index_file_that_is_replaced_while_it_is_read_is_looked_for_again(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import sys
@@ -13,11 +14,14 @@ import pytest
 
 from flows.chains.backup import back_up, back_up_several
 from flows.chains.restore import SYNC_ADVICE, RestorePlan, plan_restore, restore
+from profiles.errors import MediaLeftOut
 from profiles.lock_probe import holder_of
 from recollect.errors import RecollectError
 from storage.errors import NotARepository, StoreFull, StoreReadOnly, StoreUnreachable
 from storage.format.audit_row import Outcome
-from storage.format.manifest import snapshot_name, write_manifest
+from storage.format.blob import BlobId, pack_name
+from storage.format.manifest import StoredFolder, snapshot_name, write_manifest
+from storage.retrieval import folder_entries
 from tasks.audit import Report
 from tests.faults.faulty_store import ANY, WRITING
 from tests.flows.chains.house import (
@@ -408,6 +412,171 @@ def test_damage_is_told_in_a_sentence_and_nothing_half_written_stays(
         assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == []
 
 
+# What is whole comes back, whatever is not
+
+
+def _spoil(house: House, blob: BlobId) -> None:
+    """Change a byte in the middle of a stored piece, in the repository's own file."""
+    place = house.repository.index().find(blob)
+    assert place is not None
+    pack = Path(house.repo) / pack_name(place.pack)
+    content = bytearray(pack.read_bytes())
+    content[place.offset + place.stored // 2] ^= 1
+    pack.write_bytes(content)
+    shutil.rmtree(house.cache / "repositories")
+
+
+def _stored_media(house: House) -> StoredFolder:
+    stored = house.manifest(house.snapshots()[-1]).folder("collection.media")
+    assert stored is not None
+    return stored
+
+
+def _piece_of(house: House, name: bytes) -> BlobId:
+    (piece,) = [e.content.root for e in folder_entries(house.repository, _stored_media(house)) if e.name == name]
+    assert piece is not None
+    return piece
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+def test_one_damaged_picture_costs_no_other(house: House, tmp_path: Path, in_place: bool) -> None:
+    snapshot = back_up_well()
+    backed_up = digests(house.media())
+    _spoil(house, _piece_of(house, b"red.png"))
+    if in_place:
+        (house.media() / "red.png").write_bytes(b"the present one")
+        (house.media() / "blue.png").unlink()
+    report = restore("Ada", snapshot, to=None if in_place else tmp_path / "out")
+
+    folder = house.folder() if in_place else tmp_path / "out"
+    lost = {b"red.png": digests(house.media())[b"red.png"]} if in_place else {}
+    whole = {name: digest for name, digest in backed_up.items() if name != b"red.png"}
+    assert digests(folder / "collection.media") == whole | lost
+    assert len(fronts(folder / COLLECTION)) > 200
+    assert (folder / "deleted.txt").exists()
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, "repository-damaged")
+    assert f"1 of 20 media files of the snapshot {snapshot} are damaged" in report.message
+    assert any("'red.png'" in remark for remark in report.remarks)
+    assert report.row.media_files == 19
+    assert house.rows("restore")[-1].reason == "repository-damaged"
+
+
+def test_a_lost_pack_costs_what_was_in_it_and_no_other(
+    house: House, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    back_up_well()
+    early = digests(house.media())
+    late = [f"late {number:02}.jpg" for number in range(30)]
+    for name in late:
+        (house.media() / name).write_bytes(name.encode() * 50)
+    back_up_well()
+    for path in house.media().iterdir():
+        # Another time in every entry: the listing is stored anew, in a pack of its own.
+        os.utime(path, (1_600_000_000, 1_600_000_000))
+    back_up_well(force=True)
+    repository = house.repository
+    place = repository.index().find(_piece_of(house, b"late 00.jpg"))
+    assert place is not None
+    repository.store.remove(pack_name(place.pack))
+    shutil.rmtree(house.cache / "repositories")
+    report = restore("Ada", to=tmp_path / "out")
+
+    assert digests(tmp_path / "out" / "collection.media") == early
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, "repository-damaged")
+    assert "30 of 50 media files" in report.message
+    told = [remark for remark in report.remarks if "late " in remark]
+    assert len(told) == 20
+    assert any("10 more" in remark for remark in report.remarks)
+    assert all(repr(name) in caplog.text for name in late)
+
+
+def test_a_media_listing_that_is_damaged_does_not_cost_the_collection(house: House, tmp_path: Path) -> None:
+    snapshot = back_up_well()
+    root = _stored_media(house).entries.root
+    assert root is not None
+    _spoil(house, root)
+    assert "media files can't be listed" in plan_restore(house.repository, "Ada", to=tmp_path / "out").as_text()
+    report = restore("Ada", to=tmp_path / "out")
+    assert len(fronts(tmp_path / "out" / COLLECTION)) > 200
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, "repository-damaged")
+    assert f"The collection of the snapshot {snapshot} is restored" in report.message
+    assert "can't be listed" in report.message
+
+
+def test_a_name_that_can_not_be_written_here_is_told_and_costs_no_other(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up_well()
+    backed_up = digests(house.media())
+
+    def refused(name: str) -> str:
+        if name == "red.png":
+            raise MediaLeftOut(f"The media file {name!r} is for another system", "Restore it there")
+        return name
+
+    monkeypatch.setattr("profiles.install_media.checked_media_name", refused)
+    plan = plan_restore(house.repository, "Ada", to=tmp_path / "out").as_text()
+    assert "Media files left out: 1" in plan
+    assert "'red.png' is for another system" in plan
+    report = restored_well("Ada", to=tmp_path / "out")
+    assert digests(tmp_path / "out" / "collection.media").keys() == backed_up.keys() - {b"red.png"}
+    assert any("'red.png' is for another system" in remark for remark in report.remarks)
+    assert report.row.media_files == 19
+
+
+def test_a_name_that_is_no_name_on_this_system_is_told_and_costs_no_other(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up_well()
+    decode = os.fsdecode
+
+    def decode_as_windows_does(name: bytes) -> str:
+        if name == b"red.png":
+            raise UnicodeDecodeError("utf-8", name, 0, 1, "invalid start byte")
+        return decode(name)
+
+    monkeypatch.setattr("tasks.restore_media.os.fsdecode", decode_as_windows_does)
+    report = restored_well("Ada", to=tmp_path / "out")
+    assert len(list((tmp_path / "out" / "collection.media").iterdir())) == 19
+    assert any("red.png" in remark for remark in report.remarks)
+
+
+def test_a_file_that_appears_after_the_plan_is_left_alone_and_told(house: House) -> None:
+    snapshot = back_up_well()
+    backed_up = digests(house.media())
+    same, other = (house.media() / "blue.png").read_bytes(), b"drawn while the plan was read"
+    for name in ("blue.png", "red.png"):
+        (house.media() / name).unlink()
+
+    def meanwhile(_: RestorePlan) -> bool:
+        (house.media() / "blue.png").write_bytes(same)
+        (house.media() / "red.png").write_bytes(other)
+        return True
+
+    report = restore("Ada", snapshot, confirmed=meanwhile)
+    assert report.outcome is Outcome.COMPLETED
+    assert (house.media() / "red.png").read_bytes() == other
+    assert digests(house.media()).keys() == backed_up.keys()
+    assert any("'red.png'" in remark for remark in report.remarks)
+    assert not any("'blue.png'" in remark for remark in report.remarks)
+
+
+def test_what_the_snapshot_itself_lacks_is_told(house: House, tmp_path: Path) -> None:
+    back_up_well()
+    ref = house.snapshots()[0]
+    manifest = house.manifest(ref)
+    for lacking, told in ((3, True), (0, False), (-1, False), (True, False), ("3", False)):
+        lossy = replace(manifest, facts={**manifest.facts, "media_left_out": lacking})
+        house.repository.store.write(
+            snapshot_name(ref.profile_key, ref.id), write_manifest(house.repository.seal, lossy)
+        )
+        shutil.rmtree(house.cache / "repositories", ignore_errors=True)
+        report = restored_well("Ada", to=tmp_path / repr(lacking))
+        expected = "Media files that could not be read when the snapshot was taken, and are not in it: 3"
+        assert (expected in report.remarks) == told
+        assert (expected in plan_restore(house.repository, "Ada", to=tmp_path / "new").as_text()) == told
+
+
 def test_media_that_cannot_be_fetched_is_told_beside_the_collection_that_is_restored(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -474,7 +643,7 @@ def test_a_manifest_with_hostile_facts_is_restored_or_refused_in_a_sentence(hous
         repository.store.write(snapshot_name(ref.profile_key, ref.id), write_manifest(repository.seal, hostile))
         shutil.rmtree(house.cache / "repositories", ignore_errors=True)
         report = restore("Ada", to=tmp_path / str(number))
-        assert report.outcome is (Outcome.COMPLETED if number == 0 else Outcome.FAILED)
+        assert report.outcome is (Outcome.COMPLETED if number in {0, 3} else Outcome.FAILED)
         assert back_up("Ada").outcome in {Outcome.UNCHANGED, Outcome.COMPLETED}
         for newer in house.snapshots()[1:]:
             repository.store.remove(snapshot_name(newer.profile_key, newer.id))

@@ -1,4 +1,4 @@
-"""What a backup may not take on trust: that the repository is still there, whole, and that the last snapshot is good."""
+"""What a backup may not take on trust: that the repository is there and whole, and the last snapshot good."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import pytest
 from flows.chains.backup import back_up, back_up_several
 from flows.chains.restore import restore
 from profiles.discovery import choose
-from storage.errors import Damaged, StoreUnreachable
+from profiles.errors import BaseFolderMissing
+from storage.errors import Damaged, NotARepository, StoreUnreachable
 from storage.format.audit_row import Outcome
 from storage.format.manifest import new_snapshot_id
 from tasks import snapshot as snapshot_step
@@ -159,6 +160,38 @@ def test_a_manifest_is_written_once(house: House) -> None:
 
 def _unstored(file: object) -> object:
     return replace(file, pieces=replace(file.pieces, root=bytes(32)))  # type: ignore[type-var,attr-defined]
+
+
+def test_a_profile_that_does_not_exist_is_told_in_its_own_row_and_stops_no_other(house: House) -> None:
+    result = back_up_several(["Nobody", "Ada"], "default", back_up)
+    assert [(report.profile, report.outcome) for report in result.reports] == [
+        ("Ada", Outcome.COMPLETED),
+        ("Nobody", Outcome.FAILED),
+    ]
+    assert {row.profile for row in house.rows()} == {"Ada", "Nobody"}
+
+
+def test_a_base_folder_that_is_not_there_leaves_a_row(house: House, tmp_path: Path) -> None:
+    back_up_well()
+    with house.set(base=tmp_path / "nowhere"), pytest.raises(BaseFolderMissing):
+        back_up_several([], "default", back_up)
+    assert house.rows()[-1].reason == BaseFolderMissing.code
+
+
+def test_a_deletion_log_that_can_not_be_read_costs_the_collection_no_backup(house: House) -> None:
+    log = house.folder() / "deleted.txt"
+    log.unlink()
+    log.mkdir()
+    report = back_up("Ada")
+    assert stored(report)
+    assert any("Left out" in remark and "deleted.txt" in remark for remark in report.remarks)
+
+
+def test_a_repository_that_lost_its_configuration_is_not_taken_for_an_empty_place(house: House) -> None:
+    back_up_well()
+    (Path(house.repo) / "recollect.json").unlink()
+    with pytest.raises(NotARepository, match=r"has lost its recollect\.json"):
+        open_named()
 
 
 def test_what_is_remembered_of_repositories_holds_no_secret(house: House) -> None:

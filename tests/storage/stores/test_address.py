@@ -75,6 +75,53 @@ def test_a_url_is_shown_without_its_secrets(url: str, shown: str) -> None:
     assert safe_url(url) == shown
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["nas:/backups", "s3:bucket/x", "lena@nas:backups", "lena:geheim-4711@nas:/x", "file:/backups", "s3:geheim-4711"],
+)
+def test_a_server_written_in_another_programs_way_is_not_taken_for_a_folder(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreAddressInvalid, match="neither a URL nor a path") as refused:
+        open_store(url)
+    assert "geheim-4711" not in str(refused.value) + safe_url(url)
+    assert "./" in refused.value.advice
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "simplecache::s3://KEY:geheim-4711@bucket",
+        "simplecache::KEY:geheim-4711@bucket",
+        "zip://x::s3://KEY:geheim-4711@bucket",
+        "zip://x::simplecache::s3://KEY:geheim-4711@bucket",
+        "zip://x::/geheim-4711",
+        "FILECACHE::ftp://geheim-4711@host/x",
+    ],
+)
+def test_a_chain_of_protocols_is_refused_and_shows_no_secret(url: str) -> None:
+    with pytest.raises(StoreAddressInvalid, match="chains several protocols") as refused:
+        open_store(url)
+    assert "geheim-4711" not in str(refused.value) + safe_url(url)
+
+
+@pytest.mark.parametrize("name", ["./my: folder", "a/b:c", "a/b::c", "C:/backups", r"C:\backups"])
+def test_a_colon_in_the_name_of_a_folder_is_no_server(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Path(open_store(name).url).is_absolute()
+    assert open_store(f"{tmp_path}/{name}").list("") == []
+
+
+@pytest.mark.parametrize(
+    "url", ["sftp://[::1]/backups", "sftp://[fe80::1]:22/backups", "sftp://lena:a::b@host/backups"]
+)
+def test_an_address_or_password_with_two_colons_is_no_chain(url: str) -> None:
+    assert open_store(url).url.startswith("sftp://")
+
+
 @given(st.sampled_from(["s3", "sftp", "ftp", "webdav", "nonsense"]), st.text(max_size=30), st.text(max_size=30))
 def test_no_url_gives_away_its_password_or_ends_in_a_traceback(protocol: str, before: str, after: str) -> None:
     url = f"{protocol}://{before}:geheim-4711@{after}"

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import ftplib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
-from storage.errors import Damaged, NotARepository, ObjectExists, ObjectMissing, StorageError
+from storage.errors import (
+    Damaged,
+    NotARepository,
+    ObjectExists,
+    ObjectMissing,
+    StorageError,
+    StoreRefused,
+    StoreUnreachable,
+)
 from storage.store import Store
 from storage.stores.address import open_store
-from storage.stores.fsspec_store import sweep_leftovers
+from storage.stores.fsspec_store import FsspecStore, sweep_leftovers
+from storage.stores.tree_medium import TreeMedium
 from storage.stores.trouble import RetryRule
 from tests.servers.rclone import SECRET, ftp_server
 
@@ -94,6 +106,72 @@ def test_the_password_of_the_url_shows_nowhere(address: str) -> None:
         open_store(f"{address}/nowhere", must_exist=True)
 
     assert SECRET not in store.url + repr(store) + str(missing.value)
+
+
+class _Faulty(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """Fails when it is asked what is at a path."""
+
+    cachable = False
+    fault: OSError = OSError()
+
+    def info(self, path: str, **_: object) -> dict[str, object]:
+        assert path
+        raise self.fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (PermissionError(13, "denied"), StoreRefused),
+        (ConnectionResetError(104, "reset"), StoreUnreachable),
+        (TimeoutError(110, "slow"), StoreUnreachable),
+    ],
+)
+def test_a_question_that_failed_is_not_taken_for_nothing_there(fault: OSError, said: type[StorageError]) -> None:
+    filesystem = _Faulty()
+    filesystem.fault = fault
+    store = FsspecStore(TreeMedium(filesystem, "/tree"), "test://tree", retries=RetryRule(tries=1))
+
+    for ask in (lambda: store.list(""), lambda: store.list("packs"), store.exists):
+        with pytest.raises(said):
+            ask()
+
+
+@pytest.mark.parametrize("prefix", ["", "packs"])
+def test_an_ftp_server_about_to_shut_down_is_not_taken_for_an_empty_one(
+    address: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"{address}/shutting-down", retries=RetryRule(tries=1))
+    store.write("packs/a", b"1")
+
+    def busy(*_: object) -> Iterator[tuple[str, dict[str, str]]]:
+        raise ftplib.error_temp("421 Service not available")
+
+    monkeypatch.setattr(ftplib.FTP, "mlsd", busy)
+    with pytest.raises(StoreUnreachable):
+        store.list(prefix)
+
+
+def test_a_folder_that_an_ftp_server_does_not_show_is_not_taken_for_an_empty_one(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(f"{address}/not-shown", retries=RetryRule(tries=1))
+    store.write("packs/a", b"1")
+    mlsd, dir_ = ftplib.FTP.mlsd, ftplib.FTP.dir
+
+    def refusing(listing: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(server: ftplib.FTP, path: str, *more: Any) -> Any:
+            if path.endswith("/packs"):
+                raise ftplib.error_perm("550 Permission denied")
+            return listing(server, path, *more)
+
+        return asked
+
+    monkeypatch.setattr(ftplib.FTP, "mlsd", refusing(mlsd))
+    monkeypatch.setattr(ftplib.FTP, "dir", refusing(dir_))
+    for prefix in ("", "packs"):
+        with pytest.raises(StoreRefused):
+            store.list(prefix)
 
 
 def test_leftovers_of_killed_writers_are_swept(tmp_path: Path) -> None:
