@@ -31,6 +31,10 @@ SYNC_ADVICE = (
     "When Anki next syncs it will ask which side to keep: choose Upload to AnkiWeb to keep what was restored here; "
     "other devices must then choose Download"
 )
+ELSEWHERE_ADVICE = (
+    "To go on with it in Anki, restore it with --in-place into a profile there: a collection that is copied over by "
+    "hand is silently undone by the next sync"
+)
 _UNSTORABLE = {trouble.code for trouble in (CollectionDamaged, StoreReadOnly, StoreFull, StoreRefused)}
 """Troubles of the safety snapshot that must not stop a restore on the bad day; the files are set aside instead."""
 
@@ -58,7 +62,11 @@ class RestorePlan:
             f"  media files: {media}; none is deleted",
             *(f"  {remark}" for remark in self.media.remarks()),
         ]
-        if self.profile:
+        if facts.get("suspect"):
+            lines.append(f"  this snapshot is suspect: {facts['suspect']}")
+        if facts.get("purpose") == SAFETY:
+            lines.append("  this snapshot was taken before a restore, of the state that was to be replaced")
+        if self.profile and self.profile.collection.exists():
             lines.append("  the present state is kept as a safety snapshot first")
         return "\n".join(lines)
 
@@ -74,7 +82,7 @@ def plan_restore(
     if to is None and local is None:
         raise ProfileUnknown(
             f"There is no profile named {stored.name!r} on this computer to restore in place",
-            "Restore into an empty folder with --to, or create the profile in Anki first",
+            "Create a profile of that name in Anki, close Anki, and restore again; or look into it with --to DIR",
         )
     manifest = repository.manifest(choose_snapshot(stored, snapshot))
     folder = to.expanduser().absolute() if to else local.folder if local else Path()
@@ -120,8 +128,7 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
     collection_bytes = restore_collection(
         repository, manifest, plan.folder, in_place=plan.profile is not None, kept=kept
     )
-    if plan.profile:
-        audit.remarks.append(SYNC_ADVICE)
+    audit.remarks.append(SYNC_ADVICE if plan.profile else ELSEWHERE_ADVICE)
     audit.note(**counts_of(manifest) | {"media_files": len(plan.media.steps), "bytes_read": collection_bytes})
     audit.remarks += plan.media.remarks()
     try:

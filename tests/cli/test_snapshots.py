@@ -34,7 +34,7 @@ def test_a_folder_that_is_no_repository_is_told(desk: Desk) -> None:
     for command in ("snapshots",), ("audit",), ("prune",), ("deleted", "Ada"):
         ran = desk.call(*command, "--repo", str(desk.base))
         assert (ran.code, ran.out) == (1, "")
-        assert f"{desk.base} holds no repository" in ran.err
+        assert f"{desk.base} is no repository" in ran.err
 
 
 def test_a_damaged_manifest_is_told_and_hides_no_other_snapshot(stocked: Desk) -> None:

@@ -430,7 +430,8 @@ def test_whatever_a_killed_writer_leaves_is_whole_and_its_leftovers_can_be_swept
     for path in left:
         os.utime(path, (0, 0))
     assert sweep_leftovers(store) == len(left)
-    assert store.list("") == found
+    # Not the times: one killed between a link and its clearing away shares them with what it left.
+    assert [(each.name, each.size) for each in store.list("")] == [(each.name, each.size) for each in found]
     assert list(tmp_path.rglob(".*.tmp")) == []
 
 
