@@ -42,6 +42,7 @@ from storage.format.manifest import (
     trash_name,
     write_manifest,
 )
+from storage.format.pack import PackEntry
 from storage.format.sealing import OpenSeal, Seal
 from storage.index import Index
 from storage.listings import read_folder, read_pieces
@@ -81,6 +82,7 @@ class Repository:
         self.seal: Seal = OpenSeal(bytes.fromhex(configuration.id))
         self._cache = ObjectCache(cache / configuration.id if cache else None)
         self._index: Index | None = None
+        self._unindexed: list[PackEntry] = []
         self._written: dict[str, int] = {}
         self.damaged_indexes: tuple[Damaged, ...] = ()
         """What was wrong with index files when they were last read. While there is any, nothing may be collected."""
@@ -140,7 +142,8 @@ class Repository:
             present = self._present_packs()
             named = packs_named(tables)
             unnamed = [(pack, size) for pack, size in present.items() if pack not in named]
-            self._index = Index([*tables, *self._tables_of_packs(unnamed)], present)
+            self._unindexed = self._entries_of_packs(unnamed)
+            self._index = Index([*tables, index_table(self._unindexed)], present)
         return self._index
 
     def forget_index(self) -> None:
@@ -155,9 +158,20 @@ class Repository:
         return read_blobs(self.store, self.seal, self.index(), blobs, damaged=damaged)
 
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
-        """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored."""
+        """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored.
+
+        Its index takes in the packs that no index file names yet, so that they are asked for their tables only once.
+        """
+        index = self.index()
+        unindexed, self._unindexed = self._unindexed, []
         return WriteSession(
-            self.store, self.seal, self.index(), uploads=uploads, landed=landed, wrote=self._written.__setitem__
+            self.store,
+            self.seal,
+            index,
+            uploads=uploads,
+            unindexed=unindexed,
+            landed=landed,
+            wrote=self._written.__setitem__,
         )
 
     def commit(self, manifest: Manifest) -> tuple[SnapshotRef, int]:
@@ -252,17 +266,17 @@ class Repository:
         self._cache.keep_only("index", names)
         return tables
 
-    def _tables_of_packs(self, packs: Iterable[tuple[PackId, int]]) -> list[pa.Table]:
+    def _entries_of_packs(self, packs: Iterable[tuple[PackId, int]]) -> list[PackEntry]:
         """What these packs say themselves that they hold; one that is torn, damaged or gone by now says nothing."""
 
-        def read(pack: tuple[PackId, int]) -> pa.Table:
+        def read(pack: tuple[PackId, int]) -> tuple[PackEntry, ...]:
             try:
-                return index_table(read_pack_table(self.store, self.seal, *pack))
+                return read_pack_table(self.store, self.seal, *pack)
             except (Damaged, ObjectMissing):
-                return index_table(())
+                return ()
 
         with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="tables") as pool:
-            return list(pool.map(read, packs))
+            return [entry for entries in pool.map(read, packs) for entry in entries]
 
     def _fetched(self, name: str, read: Callable[[bytes], T]) -> T:
         """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -58,6 +58,7 @@ class WriteSession:
         index: Index,
         *,
         uploads: int,
+        unindexed: Iterable[PackEntry] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
         landed: Callable[[int], None] = lambda _: None,
         wrote: Callable[[str, int], None] = lambda _name, _size: None,
@@ -74,7 +75,7 @@ class WriteSession:
         self._lock = threading.Lock()
         self._open: list[EncodedBlob] = []
         self._open_bytes = 0
-        self._unindexed: list[PackEntry] = []
+        self._unindexed: list[PackEntry] = list(unindexed)
         self._packs_unindexed = 0
         self._written = Written(0, 0, 0, 0)
         self._failure: BaseException | None = None

@@ -152,9 +152,7 @@ def test_what_a_flow_found_out_survives_a_server_that_hands_back_the_bare_state(
         "    print(report_of(client.read_flow_run(state.state_details.flow_run_id).state).outcome)\n"
         "print(back_up_all_on_server(['Ada'], force=True).summary())\n"
         "print(restore_on_server('Ada', 'latest', None).outcome)\n"
-        "from recollect.errors import RecollectError\n"
-        "try: back_up_all_on_server(['Nobody'], force=False)\n"
-        "except RecollectError as trouble: print(trouble.code)\n"
+        "print(back_up_all_on_server(['Nobody'], force=False).reports[0].row.reason)\n"
     )
 
     assert printed.splitlines() == ["completed", "1 completed", "completed", "profile-unknown"]
