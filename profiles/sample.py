@@ -225,7 +225,19 @@ def _study(collection: Collection, deck: str, answers: int) -> None:
         card.start_timer()
         answer = scheduler.build_answer(card=card, states=queue.cards[0].states, rating=ratings[number % len(ratings)])
         answer.milliseconds_taken = 2_000 + 137 * number
+        answer.answered_at_millis = _free_moment(collection, answer.answered_at_millis)
         scheduler.answer_card(answer)
+
+
+def _free_moment(collection: Collection, moment: int) -> int:
+    """The first moment from `moment` (ms) on that comes after every review.
+
+    Anki names a review by its moment. Where that is taken it moves on, perhaps into the next second, and then its
+    check of the database wants to mend the card, which still says the second before.
+    """
+    if collection.db is None:
+        raise _lacking("the database")
+    return max(moment, (collection.db.scalar("SELECT max(id) FROM revlog") or 0) + 1)
 
 
 def _log_deletions(collection: Collection, note_ids: Sequence[NoteId], log: Path, header: str) -> None:

@@ -84,6 +84,18 @@ def test_cards_were_answered(opened: Collection) -> None:
     assert opened.db.scalar("select count() from cards where reps > 0") >= 6
 
 
+def test_cards_that_were_answered_as_a_second_ended_need_no_repair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("anki.scheduler.v3.int_time", lambda scale=1: 1_790_000_000_998 * scale // 1000)
+    make_sample_base_folder(tmp_path / "Anki2")
+    collection = Collection(str(tmp_path / "Anki2" / "Ada" / "collection.anki2"))
+    try:
+        assert collection.fix_integrity() == ("Database rebuilt and optimized.", True)
+    finally:
+        collection.close()
+
+
 def test_every_file_that_a_note_shows_or_plays_is_there_and_no_other(opened: Collection) -> None:
     named = set(re.findall(r'src="([^"]+)"|\[sound:([^\]]+)\]', "\n".join(texts(opened))))
     named_files = {picture or sound for picture, sound in named}
