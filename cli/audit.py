@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import count, moment_here, outcome_text, say, seconds, show_json, size
+from cli.output import count, moment_here, outcome_text, say, seconds, show_json
 from cli.session import session
 from cli.tables import Column, show_table
 from recollect.settings import shown_url
+from recollect.units import size
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, row_values
 from tasks.place import open_named
@@ -34,7 +35,10 @@ def audit(
         str | None, typer.Argument(metavar="PROFILE", help="A profile's name. Default: all.", show_default=False)
     ] = None,
     action: Annotated[
-        str | None, typer.Option("--action", metavar="NAME", help="Only this action: backup, restore, prune.")
+        str | None,
+        typer.Option(
+            "--action", metavar="NAME", help="Only this action: backup, restore, forget, prune, sweep, verify, repair."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many rows, newest first.")] = 30,
     repo: Repo = None,

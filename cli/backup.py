@@ -11,7 +11,7 @@ import typer
 
 from cli.ending import leave, report_json, say_what_matters
 from cli.options import AsJson, Base, Config, Daily, Monthly, OnServer, Profiles, Repo, Weekly
-from cli.output import count, outcome_text, say, seconds, show_json, size
+from cli.output import count, outcome_text, say, seconds, show_json
 from cli.progress import progress_bars
 from cli.server import use_server
 from cli.session import session, settings_for
@@ -20,6 +20,7 @@ from flows.chains.backup import BackupOfAll, back_up, back_up_several
 from profiles.base_folder import find_base_folder
 from profiles.errors import BaseFolderMissing
 from recollect.settings import Settings, repository_address
+from recollect.units import size
 from storage.format.audit_row import AuditRow
 from tasks.place import allow_new_repository
 

@@ -11,18 +11,28 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from cli.options import PLAIN_OPTIONS
 from cli.output import never_fail_on_odd_letters, say, say_trouble, show_text
 from cli.session import Exit, refusal
 from recollect import __version__
 
-COMMANDS = ("profiles", "backup", "snapshots", "restore", "prune", "audit", "deleted", "sample")
-"""Each is a function of that name in the module of that name beside this one."""
-
-_PLAIN_OPTIONS: dict[str, Any] = {
-    "add_completion": False,
-    "pretty_exceptions_enable": False,
-    "context_settings": {"help_option_names": ["-h", "--help"]},
-}
+COMMANDS = (
+    "profiles",
+    "init",
+    "backup",
+    "snapshots",
+    "restore",
+    "forget",
+    "prune",
+    "stats",
+    "verify",
+    "repair",
+    "audit",
+    "deleted",
+    "key",
+    "sample",
+)
+"""Each is a function of that name, or a group of commands, in the module of that name beside this one."""
 
 
 class _Commands(TyperGroup):
@@ -40,12 +50,15 @@ class _Commands(TyperGroup):
 
 
 def _load(name: str) -> Any:
-    alone = typer.Typer(**_PLAIN_OPTIONS)
-    alone.command(name)(getattr(importlib.import_module(f"cli.{name}"), name))
+    found = getattr(importlib.import_module(f"cli.{name}"), name)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    alone = typer.Typer(**PLAIN_OPTIONS)
+    alone.command(name)(found)
     return typer.main.get_command(alone)
 
 
-app = typer.Typer(name="recollect", cls=_Commands, no_args_is_help=True, **_PLAIN_OPTIONS)
+app = typer.Typer(name="recollect", cls=_Commands, no_args_is_help=True, **PLAIN_OPTIONS)
 
 
 def _show_version(wanted: bool) -> None:

@@ -15,9 +15,6 @@ from rich.text import Text
 _WIDE = 200
 """Columns when nobody watches: what goes to a file or a pipe must not be cut to a screen's width."""
 
-_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
-_STEP = 1024
-
 _OUTCOME_STYLES: Mapping[str, str] = {
     "completed": "green",
     "unchanged": "cyan",
@@ -79,18 +76,6 @@ def harmless(text: str) -> str:
 def outcome_text(outcome: str) -> Text:
     """The word for an outcome, in its colour."""
     return Text(outcome, style=_OUTCOME_STYLES.get(outcome, ""))
-
-
-def size(amount: int | float | None) -> str:
-    """Bytes with a unit."""
-    if amount is None:
-        return ""
-    value = float(amount)
-    for unit in _UNITS:
-        if value < _STEP or unit == _UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= _STEP
-    raise AssertionError("unreachable")
 
 
 def seconds(amount: float | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from cli.options import AsJson, Base, Config
-from cli.output import say, show_json, size
+from cli.output import say, show_json
 from cli.session import settings_for
 from cli.tables import Column, show_table
 from profiles.base_folder import find_base_folder
 from profiles.discovery import Profile, discover
+from recollect.units import size
 
 _COLUMNS = (
     Column("Profile", folds=16),

@@ -13,7 +13,7 @@ from types import FrameType
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from cli.output import harmless, side_console
+from cli.output import count, harmless, side_console
 from cli.session import Exit, Stopped
 from recollect.progress import Stage, listening
 
@@ -28,9 +28,9 @@ class _BarStage:
         self._bars = bars
         self._task = task
 
-    def advance(self, amount: int) -> None:
+    def advance(self, amount: int, files: int = 0) -> None:
         self._bars.stop_if_wanted()
-        self._bars.move(self._task, amount)
+        self._bars.move(self._task, amount, files)
 
 
 class Bars:
@@ -39,20 +39,26 @@ class Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._lock = threading.Lock()
+        self._files: dict[TaskID, tuple[int, int | None]] = {}
         self._shown = 0
         self._stopped_by: int | None = None
 
     @contextmanager
-    def stage(self, what: str, total: int | None) -> Iterator[Stage]:
+    def stage(self, what: str, total: int | None, files: int | None = None) -> Iterator[Stage]:
         self.stop_if_wanted()
-        task = self._add(what, total)
+        task = self._add(what, total, files)
         try:
             yield _BarStage(self, task)
         finally:
             self._remove(task)
 
-    def move(self, task: TaskID, amount: int) -> None:
+    def move(self, task: TaskID, amount: int, files: int) -> None:
         """Move a bar."""
+        if files:
+            with self._lock:
+                done, total = self._files[task]
+                self._files[task] = done + files, total
+                self._progress.update(task, files=files_text(done + files, total))
         self._progress.advance(task, amount)
 
     def stop_if_wanted(self) -> None:
@@ -70,20 +76,28 @@ class Bars:
             # Past all buffers and locks: the work may hold them.
             os.write(2, b"Stopping. Once more stops at once.\n")
 
-    def _add(self, what: str, total: int | None) -> TaskID:
+    def _add(self, what: str, total: int | None, files: int | None) -> TaskID:
         with self._lock:
             if self._shown == 0:
                 # Not earlier: a question to the person must not be painted over.
                 self._progress.start()
             self._shown += 1
-            return self._progress.add_task(harmless(what), total=total)
+            task = self._progress.add_task(harmless(what), total=total, files=files_text(0, files))
+            self._files[task] = 0, files
+            return task
 
     def _remove(self, task: TaskID) -> None:
         with self._lock:
             self._progress.remove_task(task)
+            del self._files[task]
             self._shown -= 1
             if self._shown == 0:
                 self._progress.stop()
+
+
+def files_text(done: int, total: int | None) -> str:
+    """How many files are done, as a bar shows it; nothing where work does not go file by file."""
+    return "" if total is None else f"{count(done)}/{count(total)} files"
 
 
 @contextmanager
@@ -97,6 +111,7 @@ def progress_bars(*, visible: bool = True) -> Iterator[None]:
         TextColumn("{task.description}", markup=False),
         BarColumn(_BAR_WIDTH),
         DownloadColumn(binary_units=True),
+        TextColumn("{task.fields[files]}"),
         TimeRemainingColumn(),
         console=side_console(),
         transient=True,

@@ -9,9 +9,11 @@ import typer
 from cli.ending import leave, report_json, say_what_matters
 from cli.options import AsJson, Config, Daily, Monthly, Profiles, Repo, Weekly
 from cli.output import say, show_json, show_text
+from cli.progress import progress_bars
 from cli.session import session
 from flows.chains.prune import plan_prune
 from flows.chains.prune import prune as prune_chain
+from flows.chains.sweep import planned_sweep, sweep
 from storage.format.audit_row import Outcome
 from tasks.place import open_named
 
@@ -25,40 +27,56 @@ def prune(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", metavar="", help="Only show what would be let go, and why.")
     ] = False,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept",
+            metavar="",
+            help="Take it as right that snapshots are gone, or that much would go.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Let go of snapshots over the retention limits: Anki's own rule. The last good snapshot always stays.
+    """Let go of snapshots over the retention limits (Anki's own rule), and free the space that nothing needs any more.
+
+    The last good snapshot of each profile always stays. What was let go can be had back for a week with `recollect
+    forget --undo`. Space is freed in two steps, a day apart, so that no backup that runs meanwhile can be harmed. With
+    names of profiles only their limits are applied.
 
     Example: recollect prune --daily 30 --dry-run
     """
     with session(config, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
         if dry_run:
-            _show_plans(profiles or [], as_json=as_json)
+            _show_plans(profiles or [], as_json=as_json, accept=accept)
             return
         reports = prune_chain("default", profiles or [], despite_suspects=True)
+        if not profiles:
+            with progress_bars():
+                reports.append(sweep(accept=accept))
         if as_json:
             show_json([report_json(report) for report in reports])
         else:
             for report in reports:
                 if report.outcome is not Outcome.FAILED:
-                    show_text(f"{report.profile}: {report.message}")
-            if not reports:
-                say("There is no snapshot to prune")
+                    show_text(f"{report.profile or 'Repository'}: {report.message}")
         say_what_matters(reports)
         leave(reports)
 
 
-def _show_plans(names: list[str], *, as_json: bool) -> None:
-    planned = plan_prune(open_named(), names)
+def _show_plans(names: list[str], *, as_json: bool, accept: bool) -> None:
+    repository = open_named()
+    planned = plan_prune(repository, names)
+    swept = None if names else planned_sweep(repository, accept=accept)
     if as_json:
-        show_json(
-            [{"profile": item.profile.name, "profile_key": item.profile.key, **item.plan.as_json()} for item in planned]
-        )
+        profiles = [
+            {"profile": item.profile.name, "profile_key": item.profile.key, **item.plan.as_json()} for item in planned
+        ]
+        show_json({"profiles": profiles, "sweep": swept.as_json() if swept else None})
     for item in planned:
         if not as_json:
             show_text(f"{item.profile.described}\n{item.plan.as_text()}\n")
         for remark in item.remarks:
             say(f"{item.profile.name}: {remark}")
-    if not planned:
-        say("There is no snapshot to prune")
+    if swept and not as_json:
+        show_text(swept.as_text())

@@ -72,18 +72,24 @@ def _commands_page() -> str:
 def _command(name: str) -> Iterator[str]:
     group: Any = typer.main.get_command(app)
     with group.make_context("recollect", [name], resilient_parsing=True) as outer:
-        command = group.get_command(outer, name)
-        with command.make_context(name, [], parent=outer, resilient_parsing=True) as context:
-            usage = " ".join(
-                ["recollect", name, *(piece.strip("{}") for piece in command.collect_usage_pieces(context))]
-            )
-            parameters = [parameter for parameter in command.get_params(context) if parameter.name != "help"]
-    *told, example = inspect.cleandoc(command.help).split("\n\n")
-    yield f"## {name}"
-    yield from told
-    yield f"```\n{usage}\n```"
-    yield f"Example: `{example.removeprefix('Example: ')}`"
-    yield _table(("argument or option", "meaning"), map(_parameter, parameters))
+        yield from _told("recollect", group.get_command(outer, name), name, outer)
+
+
+def _told(above: str, command: Any, name: str, outer: Any) -> Iterator[str]:
+    """A command's section; a group's is followed by those of its commands."""
+    called = f"{above} {name}"
+    with command.make_context(name, [], parent=outer, resilient_parsing=True) as context:
+        usage = " ".join([called, *(piece.strip("{}") for piece in command.collect_usage_pieces(context))])
+        parameters = [parameter for parameter in command.get_params(context) if parameter.name != "help"]
+        *told, example = inspect.cleandoc(command.help).split("\n\n")
+        yield f"{'#' * len(called.split())} {called.removeprefix('recollect ')}"
+        yield from told
+        yield f"```\n{usage}\n```"
+        yield f"Example: `{example.removeprefix('Example: ')}`"
+        if parameters:
+            yield _table(("argument or option", "meaning"), map(_parameter, parameters))
+        for below in getattr(command, "commands", {}):
+            yield from _told(called, command.commands[below], below, context)
 
 
 def _parameter(parameter: Any) -> tuple[str, str]:

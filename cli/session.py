@@ -65,9 +65,10 @@ def session(config: Path | None, **overrides: object) -> Iterator[Settings]:
     """As `settings_for`, with the settings in force for the steps of a chain."""
     with settings_for(config, **overrides) as settings:
         # What a repository is made of takes a moment to import; commands that need none do without.
+        from cli.asking import at_the_terminal
         from tasks.place import using
 
-        with using(settings):
+        with using(settings, at_the_terminal()):
             yield settings
 
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from cli.options import AsJson, Config, Repo
-from cli.output import count, moment, say, show_json, size
+from cli.output import count, moment, say, show_json
 from cli.session import session
 from cli.tables import Column, show_table
 from recollect.settings import shown_url
+from recollect.units import size
 from storage.format.manifest import Manifest
 from tasks.catalog import Catalog, StoredProfile, choose_profile, read_catalog
 from tasks.place import open_named

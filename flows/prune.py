@@ -8,24 +8,31 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.chains import prune as chain
+from flows.chains.sweep import sweep
 from flows.parameters import ProfileName, RepositoryName
 from flows.states import in_a_state, state_of_many, tell
 
 
 @flow(name="prune", persist_result=False)
-def prune(profiles: list[ProfileName] | None = None, repository: RepositoryName = "default") -> State[Any]:
-    """Let go of the snapshots that the retention limits no longer hold.
+def prune(
+    profiles: list[ProfileName] | None = None, repository: RepositoryName = "default", accept: bool = False
+) -> State[Any]:
+    """Let go of the snapshots that the retention limits no longer hold, and free the space that nothing needs.
 
     Args:
-        profiles: Names of profiles; leave it empty for all in the repository.
+        profiles: Names of profiles; leave it empty for all in the repository. Only then space is freed.
         repository: "default", or the name of a repository in the settings.
+        accept: Take it as right that snapshots are gone, or that much of the repository goes.
     """
-    return in_a_state(lambda: _prune(repository, profiles or []))
+    return in_a_state(lambda: _prune(repository, profiles or [], accept=accept))
 
 
-def _prune(repository: str, profiles: list[str]) -> State[Any]:
+def _prune(repository: str, profiles: list[str], *, accept: bool) -> State[Any]:
     reports = chain.prune(repository, profiles)
+    if not profiles:
+        reports.append(sweep(repository, accept=accept))
     for report in reports:
         tell(report.remarks)
-    summary = "; ".join(f"{report.profile}: {report.message}" for report in reports)
-    return state_of_many(reports, summary or "There was nothing to prune")
+    return state_of_many(
+        reports, "; ".join(f"{report.profile or 'Repository'}: {report.message}" for report in reports)
+    )

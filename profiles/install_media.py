@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from profiles.durable import sync_descriptor, told_plainly
+from profiles.durable import sync_descriptor, sync_files_below, told_plainly
 from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable, TargetUnusable
 
 _UNFINISHED = re.compile(r"\.recollect-[0-9a-f]{16}\.tmp")
@@ -206,8 +206,13 @@ def _opened(folder: Path) -> Iterator[_Folder]:
         os.close(descriptor)
 
 
-def write_media_file(folder: Path, name: str, parts: Iterable[bytes], *, replacing: bool = True) -> None:
+def write_media_file(
+    folder: Path, name: str, parts: Iterable[bytes], *, replacing: bool = True, synced: bool = True
+) -> None:
     """Write `parts` as the file `name` in `folder`: whole or not at all, with a new time, on the disk on return.
+
+    Where nobody lives in the folder yet, it need not be `synced` file by file: after a power cut the restore is done
+    again. Then `finish_media` is told, and does it for all.
 
     A missing folder is made (its parent must be there). A `folder` that is itself a link is refused: a caller that
     means to follow it passes the resolved path. A link at `name` is replaced, not followed. A replaced file keeps its
@@ -225,10 +230,10 @@ def write_media_file(folder: Path, name: str, parts: Iterable[bytes], *, replaci
             with suppress(FileExistsError):
                 folder.mkdir()
             place = stack.enter_context(_opened(folder))
-        _write(place, name, parts, could_not, replacing=replacing)
+        _write(place, name, parts, could_not, replacing=replacing, synced=synced)
 
 
-def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str, *, replacing: bool) -> None:
+def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str, *, replacing: bool, synced: bool) -> None:
     unfinished = place.at(f".recollect-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     with told_plainly(could_not):
@@ -242,7 +247,8 @@ def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str, *,
                 with _refusals_of_a_name(name):
                     old = _lstat_in(place, name)
                 _take_over_owner_and_mode(descriptor, place, old)
-                sync_descriptor(descriptor)
+                if synced:
+                    sync_descriptor(descriptor)
                 written = os.fstat(descriptor)
         finally:
             os.close(descriptor)
@@ -316,8 +322,10 @@ def _take_over_owner_and_mode(descriptor: int, place: _Folder, old: os.stat_resu
         os.fchmod(descriptor, stat.S_IMODE(replaced.st_mode) & 0o777)
 
 
-def finish_media(folder: Path) -> None:
+def finish_media(folder: Path, *, synced: bool = True) -> None:
     """Make the files written to `folder` last, and see that Anki looks through it again.
+
+    `synced` says that each of them was put on the disk itself when it was written; else that is done here.
 
     Removes what killed runs left unfinished, which Anki would otherwise send to every device as media; then gives
     the folder a time that differs in the millisecond from before, because that is what Anki's scan compares.
@@ -332,6 +340,8 @@ def finish_media(folder: Path) -> None:
         # Only the owner may set a time; for anyone else the files just written have moved it already.
         with suppress(PermissionError):
             os.utime(place.itself, ns=(later, later))
+        if not synced:
+            sync_files_below(folder)
         if place.descriptor is not None:
             sync_descriptor(place.descriptor)
 

@@ -11,25 +11,28 @@ from typing import Protocol
 class Stage(Protocol):
     """One stretch of work under way. Safe to call from several threads."""
 
-    def advance(self, amount: int) -> None:
-        """Report `amount` more bytes done."""
+    def advance(self, amount: int, files: int = 0) -> None:
+        """Report `amount` more bytes done, and `files` more files."""
 
 
 class Progress(Protocol):
     """Whoever wants to hear how far the work is."""
 
-    def stage(self, what: str, total: int | None) -> AbstractContextManager[Stage]:
-        """Begin a stretch of work named `what` of `total` bytes (None when unknown); it ends with the context."""
+    def stage(self, what: str, total: int | None, files: int | None = None) -> AbstractContextManager[Stage]:
+        """Begin a stretch of work named `what` of `total` bytes (None when unknown); it ends with the context.
+
+        `files` is how many files there are to it, where it goes file by file.
+        """
 
 
 class _SilentStage:
-    def advance(self, amount: int) -> None:
+    def advance(self, amount: int, files: int = 0) -> None:
         """Nobody listens."""
 
 
 class _Silent:
     @contextmanager
-    def stage(self, what: str, total: int | None) -> Iterator[Stage]:  # noqa: ARG002
+    def stage(self, what: str, total: int | None, files: int | None = None) -> Iterator[Stage]:  # noqa: ARG002
         yield _SilentStage()
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -27,38 +27,22 @@ from pydantic_settings import (
 )
 
 from recollect.errors import SettingsInvalid
-from recollect.settings_file import (
-    LOOKS_LIKE_A_SERVER,
-    PLAIN_KEY,
-    PREFIX,
-    chosen_file,
-    full_path,
-    is_path,
-    read_file,
-    shown_key,
+from recollect.secret_settings import (
+    KeyFile,
+    Passphrase,
+    PassphraseBlock,
+    PassphraseCommand,
+    PassphraseFile,
+    SecretPlace,
+    names_a_secret,
+    one_secret_at_most,
+    secret_place,
+    without_secrets,
 )
+from recollect.setting_types import Address, Count, FullPath, Options, Workers, full_address
+from recollect.settings_file import LOOKS_LIKE_A_SERVER, PLAIN_KEY, PREFIX, chosen_file, is_path, read_file, shown_key
 
 _TABLES = ("repo_options", "repositories")
-
-
-def _no_truth_value(value: object) -> object:
-    # Pydantic would take true for 1.
-    if isinstance(value, bool):
-        raise ValueError("should be a whole number, not true or false")  # noqa: TRY004
-    return value
-
-
-def _no_empty_path(value: object) -> object:
-    # Path("") is the current folder, which nobody means by it.
-    if value == "":
-        raise ValueError("should not be empty")
-    return value
-
-
-def _full_address(value: str) -> str:
-    if any(ord(letter) < 32 for letter in value):
-        raise ValueError("should hold no control characters")
-    return str(full_path(Path(value))) if is_path(value) else value
 
 
 def _repository_names(repositories: dict[str, RepositorySettings]) -> dict[str, RepositorySettings]:
@@ -70,13 +54,6 @@ def _repository_names(repositories: dict[str, RepositorySettings]) -> dict[str, 
     return repositories
 
 
-Count = Annotated[int, Field(ge=0, le=9999), BeforeValidator(_no_truth_value)]
-Workers = Annotated[int, Field(ge=1, le=32), BeforeValidator(_no_truth_value)]
-FullPath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(full_path)]
-Address = Annotated[str, Field(min_length=1), AfterValidator(_full_address)]
-Options = Annotated[dict[str, JsonValue], Field(repr=False)]
-
-
 class RepositorySettings(BaseModel):
     """A repository that can be spoken of by name."""
 
@@ -84,6 +61,13 @@ class RepositorySettings(BaseModel):
 
     url: Address = Field(description="the repository's URL or path")
     options: Options = Field(default={}, description="fsspec options for the URL: a table")
+    passphrase: Passphrase = None
+    passphrase_file: PassphraseFile = None
+    passphrase_command: PassphraseCommand = None
+    passphrase_block: PassphraseBlock = None
+    key_file: KeyFile = None
+
+    _one_secret = model_validator(mode="after")(one_secret_at_most)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return _discreet(super().__repr_args__())
@@ -111,8 +95,14 @@ class Settings(BaseSettings):
     )
     repositories: Repositories = Field(
         default={},
-        description="repositories by name: tables with `url` and `options` in the file, JSON in the environment",
+        description="repositories by name: tables with `url`, `options` and the settings for secrets in the file, JSON "
+        "in the environment",
     )
+    passphrase: Passphrase = None
+    passphrase_file: PassphraseFile = None
+    passphrase_command: PassphraseCommand = None
+    passphrase_block: PassphraseBlock = None
+    key_file: KeyFile = None
     cache: FullPath = Field(
         default_factory=lambda: platformdirs.user_cache_path("recollect", appauthor=False),
         description="a folder for what makes the next run cheap; losing it costs time, never data",
@@ -136,6 +126,8 @@ class Settings(BaseSettings):
     )
     uploads: Workers = Field(default=4, description="packs that are sent side by side: a whole number from 1 to 32")
     config_file: Path | None = Field(default=None, description="the file that was read; not a setting itself")
+
+    _one_secret = model_validator(mode="after")(one_secret_at_most)
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         return _discreet(super().__repr_args__())
@@ -169,8 +161,20 @@ class _FileSource(InitSettingsSource):
         found = dict(super().__call__())
         # Options, secrets among them, belong to the address they were written beside: an address from elsewhere must
         # not receive them.
-        if "repo" in found and self.current_state.get("repo", found["repo"]) != found["repo"]:
+        above = self.current_state
+        if "repo" in found and above.get("repo", found["repo"]) != found["repo"]:
             found.pop("repo_options", None)
+            found = without_secrets(found)
+        # One secret takes another's place whole: the file's command is not run when the environment has the passphrase.
+        if names_a_secret(above):
+            found = without_secrets(found)
+        if isinstance(named := found.get("repositories"), dict) and isinstance(
+            others := above.get("repositories"), dict
+        ):
+            found["repositories"] = {
+                name: without_secrets(known) if names_a_secret(others.get(name)) and isinstance(known, dict) else known
+                for name, known in named.items()
+            }
         return found
 
 
@@ -181,6 +185,7 @@ class RepositoryAddress:
     name: str
     url: str
     options: Mapping[str, Any] = field(hash=False)
+    secret: SecretPlace = field(default_factory=SecretPlace)
 
     @property
     def shown(self) -> str:
@@ -218,23 +223,28 @@ def repository_address(settings: Settings, name: str = "default") -> RepositoryA
     Raises SettingsInvalid, listing the names there are, when there is none of that name.
     """
     if name == "default":
-        if settings.repo is None:
-            return RepositoryAddress(name, default_repository_url(), copy.deepcopy(settings.repo_options))
-        if _is_address(settings.repo):
-            return RepositoryAddress(name, settings.repo, copy.deepcopy(settings.repo_options))
-        named = _named(settings, settings.repo)
-        return RepositoryAddress(settings.repo, named.url, copy.deepcopy({**named.options, **settings.repo_options}))
-    if _is_address(name):
+        if settings.repo is None or _is_address(settings.repo):
+            url = settings.repo if settings.repo is not None else default_repository_url()
+            return RepositoryAddress(name, url, copy.deepcopy(settings.repo_options), secret_place(settings))
+        name = settings.repo
+    elif _is_address(name):
         try:
-            url = _full_address(name)
+            url = full_address(name)
         except ValueError as error:
             problem = f"The repository's address {error}"
         else:
-            return RepositoryAddress("default", url, copy.deepcopy(_options_for(settings, url)))
+            known = _known_as(settings, url)
+            if known is None:
+                return RepositoryAddress("default", url, {})
+            options = known.repo_options if isinstance(known, Settings) else known.options
+            return RepositoryAddress("default", url, copy.deepcopy(options), secret_place(known))
         raise SettingsInvalid(problem, "Write a URL, or a full path")
     named = _named(settings, name)
-    options = {**named.options, **settings.repo_options} if name == settings.repo else named.options
-    return RepositoryAddress(name, named.url, copy.deepcopy(options))
+    options, secret = named.options, secret_place(named)
+    if name == settings.repo:
+        options = {**options, **settings.repo_options}
+        secret = own if (own := secret_place(settings)).is_set else secret
+    return RepositoryAddress(name, named.url, copy.deepcopy(options), secret)
 
 
 def default_repository_url() -> str:
@@ -263,10 +273,11 @@ def _named(settings: Settings, name: str) -> RepositorySettings:
     )
 
 
-def _options_for(settings: Settings, url: str) -> Mapping[str, Any]:
+def _known_as(settings: Settings, url: str) -> Settings | RepositorySettings | None:
+    """What stands in the settings about the very URL `url`."""
     if url == settings.repo or (settings.repo is None and url == default_repository_url()):
-        return settings.repo_options
-    return next((known.options for known in settings.repositories.values() if known.url == url), {})
+        return settings
+    return next((known for known in settings.repositories.values() if known.url == url), None)
 
 
 def _is_address(value: str) -> bool:
@@ -283,14 +294,20 @@ def _explained(error: ValidationError, given: Mapping[str, object], config: Path
     problems: list[str] = []
     advices: list[str] = []
     for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        place = detail["loc"] or ("settings",)
+        place = detail["loc"]
+        said = detail["msg"].removeprefix("Value error, ")
+        if not place:
+            problems.append(f"In the settings {said}")
+            advices.append("Leave out all but one")
+            continue
         key = ".".join(shown_key(part) for part in place)
         origin = _origin(str(place[0]), given, config)
         if detail["type"] == "extra_forbidden":
             problems.append(f"The key {key} in {origin} is unknown")
-            advices.append(f"Known are: {', '.join(SETTING_NAMES if len(place) == 1 else ('url', 'options'))}")
+            advices.append(
+                f"Known are: {', '.join(SETTING_NAMES if len(place) == 1 else RepositorySettings.model_fields)}"
+            )
             continue
-        said = detail["msg"].removeprefix("Value error, ")
         problems.append(f"The setting {key} in {origin} is not right: {said[:1].lower()}{said[1:]}")
         known = Settings.model_fields.get(str(place[0]))
         if known is not None and known.description:

@@ -16,6 +16,7 @@ from recollect.errors import SettingsInvalid
 CONFIG_FILE_NAME = "recollect.toml"
 PREFIX = "RECOLLECT_"
 _LARGEST_CONFIG = 1 << 20
+_PATHS = {"base", "cache", "passphrase_file", "key_file"}
 LOOKS_LIKE_A_SERVER = re.compile(r"([^/\\:.~][^/\\:]+:)(?!//)")
 """`nas:/backups`, `s3:bucket`: neither URL nor path; two letters or more, so that a Windows drive is none."""
 PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -78,6 +79,14 @@ def _with_known_keys(found: dict[str, Any], config: Path, known: Iterable[str]) 
             f"The settings file {config} holds unknown keys: {', '.join(map(shown_key, unknown))}",
             f"Known are: {', '.join(known)}",
         )
+    repositories = found.get("repositories")
+    named = repositories.values() if isinstance(repositories, dict) else ()
+    if any("passphrase" in table for table in (found, *named) if isinstance(table, dict)):
+        raise SettingsInvalid(
+            f"The settings file {config} holds a passphrase, and such files get copied and shown",
+            "Put it into a file of its own that only you can read, and name that one as passphrase_file; or set "
+            f"{PREFIX}PASSPHRASE in the environment",
+        )
     return found
 
 
@@ -90,14 +99,17 @@ def _with_full_paths(found: dict[str, Any], folder: Path) -> dict[str, Any]:
     def full_address(value: object) -> object:
         return full(value) if isinstance(value, str) and is_path(value) else value
 
-    for key in {"base", "cache"} & found.keys():
+    for key in _PATHS & found.keys():
         found[key] = full(found[key])
     if "repo" in found:
         found["repo"] = full_address(found["repo"])
     repositories = found.get("repositories")
     for repository in repositories.values() if isinstance(repositories, dict) else ():
-        if isinstance(repository, dict) and "url" in repository:
-            repository["url"] = full_address(repository["url"])
+        if isinstance(repository, dict):
+            for key in _PATHS & repository.keys():
+                repository[key] = full(repository[key])
+            if "url" in repository:
+                repository["url"] = full_address(repository["url"])
     return found
 
 

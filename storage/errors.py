@@ -59,6 +59,10 @@ class NotARepository(StorageError):
     code = "not-a-repository"
 
 
+class NoRepositoryYet(NotARepository):
+    """The place is empty: a repository could be made there."""
+
+
 class UnsupportedFormat(StorageError):
     """Made by another version of the format, or with an option unknown to this one."""
 
@@ -71,7 +75,61 @@ class Damaged(StorageError):
     code = "repository-damaged"
 
 
+class PiecesLost(Damaged):
+    """Pieces that a snapshot is to name are not stored, or not any more: whoever has them must store them anew."""
+
+    code = "pieces-lost"
+
+
 class SnapshotUnknown(StorageError):
     """No snapshot answers to that name."""
 
     code = "snapshot-unknown"
+
+
+class WrittenUnderNewerKey(Damaged):
+    """Sealed under a key that was made after this repository was opened; a flipped bit can look the same."""
+
+    code = "newer-key"
+
+
+class SecretMissing(StorageError):
+    """The repository is encrypted, and no passphrase, key file or recovery key was given."""
+
+    code = "secret-missing"
+
+
+class SecretRefused(StorageError):
+    """A passphrase, key file or recovery key opens nothing, or can't be one."""
+
+    code = "secret-refused"
+
+
+class NotEncrypted(StorageError):
+    """The repository says that it is not encrypted where it should be, or was."""
+
+    code = "not-encrypted"
+
+
+class KeySlotNeeded(StorageError):
+    """Without this key slot nobody, or not whoever asks, could open the repository."""
+
+    code = "key-slot-needed"
+
+
+class KeySlotUnknown(StorageError):
+    """No key slot goes by that name."""
+
+    code = "key-slot-unknown"
+
+
+class ClockUntrusted(StorageError):
+    """The clocks of this computer and of the store disagree, so that no age can be judged."""
+
+    code = "clocks-disagree"
+
+
+class SweepRefused(StorageError):
+    """Something looks wrong with the repository, and a sweep that went on might remove what is needed."""
+
+    code = "sweep-refused"

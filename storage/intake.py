@@ -173,9 +173,17 @@ def identify_folder(
 
 
 def store_folder(
-    session: WriteSession, seal: Seal, index: Index, folder: IdentifiedFolder, read: Read
+    session: WriteSession,
+    seal: Seal,
+    index: Index,
+    folder: IdentifiedFolder,
+    read: Read,
+    *,
+    taken: Callable[[], None] = lambda: None,
 ) -> IdentifiedFolder:
     """Store the pieces of a folder's new files and its listing; returns the folder as it was stored.
+
+    `taken` hears of each new file that was read, whose pieces are on their way then.
 
     What is new is asked of `index` once more: it may have been read anew since the folder was identified.
     """
@@ -185,6 +193,7 @@ def store_folder(
         expected = versions[name]
         sink = Sink(seal, session)
         version = read(FileVersion(name, expected.size, expected.mtime_ns, expected.ctime_ns, expected.inode), sink)
+        taken()
         if version is None:
             del entries[name], versions[name]
             continue

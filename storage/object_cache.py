@@ -5,8 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+from storage.errors import Damaged
+from storage.store import Store
+
+T = TypeVar("T")
 
 
 class ObjectCache:
@@ -67,3 +74,24 @@ class ObjectCache:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+@dataclass(frozen=True, slots=True)
+class CachedStore:
+    """A store with a cache for those of its objects that never change."""
+
+    store: Store
+    cache: ObjectCache
+
+    def fetched(self, name: str, read: Callable[[bytes], T]) -> T:
+        """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away."""
+        cached = self.cache.get(name)
+        if cached is not None:
+            try:
+                return read(cached)
+            except Damaged:
+                self.cache.drop(name)
+        content = self.store.read(name)
+        found = read(content)
+        self.cache.put(name, content)
+        return found

@@ -21,8 +21,18 @@ _TABLE_GUESS_BYTES = 512 * 1024
 """The table of a full pack of pages is about this long, so that one request mostly fetches it."""
 
 _SPAN_BYTES = 8 * 1024 * 1024
-_Found = list[tuple[BlobId, bytes | Damaged]]
 _REQUESTS_UNDER_WAY = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _NotHad:
+    """A copy of a blob that could not be had: where it should have been, and why."""
+
+    place: Location | None
+    why: Damaged
+
+
+_Found = list[tuple[BlobId, bytes | _NotHad]]
 
 
 @dataclass(slots=True)
@@ -61,28 +71,33 @@ def read_blobs(
     blobs: Iterable[BlobId],
     *,
     damaged: Callable[[BlobId, Damaged], None] | None = None,
+    reloaded: Callable[[], Index] | None = None,
 ) -> Iterator[tuple[BlobId, bytes]]:
     """Each of `blobs` once, with its plain bytes, in whatever order costs least.
 
-    The first one that can't be had raises `Damaged`, unless `damaged` is there to hear of each such blob: then all
-    others are still given. A store that can't be reached raises in either case.
+    A copy that can't be had is no loss while there is another one. Where there is none, `reloaded` is asked once for
+    the index as it is now, for what was packed anew meanwhile lies elsewhere. The first blob that can't be had at all
+    raises `Damaged`, unless `damaged` is there to hear of each such blob: then all others are still given. A store that
+    can't be reached raises in either case.
     """
+    copies = _Copies(store, seal, index, reloaded)
 
     def whole(found: _Found) -> Iterator[tuple[BlobId, bytes]]:
         for blob, content in found:
-            if not isinstance(content, Damaged):
-                yield blob, content
+            rescued = copies.other_than(blob, content) if isinstance(content, _NotHad) else content
+            if not isinstance(rescued, Damaged):
+                yield blob, rescued
             elif damaged is not None:
-                damaged(blob, content)
+                damaged(blob, rescued)
             else:
-                raise content
+                raise rescued
 
     located: list[tuple[BlobId, Location]] = []
     lost: _Found = []
     for blob in set(blobs):
         place = index.find(blob)
         if place is None:
-            lost.append((blob, _damaged(f"the piece {blob.hex()[:16]} is in none of its packs")))
+            lost.append((blob, _NotHad(None, _damaged(f"the piece {blob.hex()[:16]} is in none of its packs"))))
         else:
             located.append((blob, place))
     yield from whole(lost)
@@ -98,6 +113,36 @@ def read_blobs(
         finally:
             for waiting in pending:
                 waiting.cancel()
+
+
+class _Copies:
+    """Looks for another copy of a blob when the first one can't be had."""
+
+    def __init__(self, store: Store, seal: Seal, index: Index, reloaded: Callable[[], Index] | None) -> None:
+        self._store = store
+        self._seal = seal
+        self._index = index
+        self._reloaded = reloaded
+
+    def other_than(self, blob: BlobId, failed: _NotHad) -> bytes | Damaged:
+        """The blob's bytes from another place than the one that failed, or why there is none."""
+        tried = {failed.place}
+        found = self._from_any(blob, tried)
+        if found is None and self._reloaded is not None:
+            self._index, self._reloaded = self._reloaded(), None
+            found = self._from_any(blob, tried)
+        return failed.why if found is None else found
+
+    def _from_any(self, blob: BlobId, tried: set[Location | None]) -> bytes | None:
+        for place in self._index.copies(blob):
+            if place in tried:
+                continue
+            tried.add(place)
+            alone = Span(place.pack, place.offset, place.offset + place.stored, [(blob, place)])
+            ((_, content),) = _read_span(self._store, self._seal, alone)
+            if not isinstance(content, _NotHad):
+                return content
+        return None
 
 
 def read_pack_table(store: Store, seal: Seal, pack: PackId, pack_bytes: int) -> tuple[PackEntry, ...]:
@@ -119,10 +164,10 @@ def _read_span(store: Store, seal: Seal, span: Span) -> _Found:
         content = store.read_range(name, span.start, span.end - span.start)
     except ObjectMissing:
         missing = _damaged(f"the pack {name} is not there")
-        return [(blob, missing) for blob, _ in span.blobs]
+        return [(blob, _NotHad(at, missing)) for blob, at in span.blobs]
     except Damaged as fault:
         if len(span.blobs) == 1:
-            return [(span.blobs[0][0], fault)]
+            return [(span.blobs[0][0], _NotHad(span.blobs[0][1], fault))]
         # The pack was cut short somewhere in this stretch; what lies before the cut is whole.
         alone = [Span(span.pack, at.offset, at.offset + at.stored, [(blob, at)]) for blob, at in span.blobs]
         return [found for one in alone for found in _read_span(store, seal, one)]
@@ -133,11 +178,12 @@ def _read_span(store: Store, seal: Seal, span: Span) -> _Found:
     return found
 
 
-def _decoded(seal: Seal, blob: BlobId, place: Location, stored: bytes) -> bytes | Damaged:
+def _decoded(seal: Seal, blob: BlobId, place: Location, stored: bytes) -> bytes | _NotHad:
     try:
         return decode_blob(seal, blob, place, stored)
     except Damaged:
-        return _damaged(f"the piece {blob.hex()[:16]} in the pack {pack_name(place.pack)} is not what was stored")
+        what = f"the piece {blob.hex()[:16]} in the pack {pack_name(place.pack)} is not what was stored"
+        return _NotHad(place, _damaged(what))
 
 
 def _damaged(what: str) -> Damaged:

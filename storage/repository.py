@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 import pyarrow as pa
 
@@ -19,23 +15,19 @@ from storage.errors import (
     NotARepository,
     ObjectExists,
     ObjectMissing,
+    PiecesLost,
     SnapshotUnknown,
     StorageError,
     UnsupportedFormat,
 )
-from storage.format.blob import BlobId, PackId, pack_name, pack_of_name
-from storage.format.configuration import (
-    CONFIGURATION_NAME,
-    Configuration,
-    read_configuration,
-    write_configuration,
-)
-from storage.format.index_table import index_table, packs_named, read_index
+from storage.format.blob import BlobId, BlobKind, pack_name
+from storage.format.configuration import CONFIGURATION_NAME, Configuration, read_configuration
 from storage.format.manifest import (
     Manifest,
     ProfileKey,
     SnapshotId,
     read_manifest,
+    renamed,
     snapshot_name,
     snapshot_of_name,
     snapshot_time,
@@ -43,21 +35,18 @@ from storage.format.manifest import (
     write_manifest,
 )
 from storage.format.pack import PackEntry
-from storage.format.sealing import OpenSeal, Seal
+from storage.format.sealing import Seal
+from storage.holdings import Holdings, distrusted_packs, list_verdicts, look, read_index_file, read_verdicts
 from storage.index import Index
-from storage.listings import read_folder, read_pieces
-from storage.object_cache import ObjectCache
-from storage.reading import read_blobs, read_pack_table
+from storage.object_cache import CachedStore, ObjectCache
+from storage.reading import read_blobs
 from storage.store import Store
+from storage.walking import Walk
 from storage.writing import WriteSession
 
 _READS_AT_ONCE = 8
-_LISTINGS_OF_INDEX = 3
-"""A collection of garbage replaces index files; it would have to do so each time between listing and reading them."""
-
-_INDEX_NAME = re.compile(r"index/[0-9a-f]{32}")
-
-T = TypeVar("T")
+_CONFIRMATIONS = 5
+"""How often a commit looks again after what it looked at moved; sweeps don't come in such numbers."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,18 +63,17 @@ class SnapshotRef:
 
 
 class Repository:
-    """Snapshots and blobs of one repository. Open one with `open_repository`."""
+    """Snapshots and blobs of one repository. `storage.opening` opens them."""
 
-    def __init__(self, store: Store, configuration: Configuration, cache: Path | None) -> None:
+    def __init__(self, store: Store, configuration: Configuration, seal: Seal, cache: Path | None) -> None:
         self.store = store
         self.configuration = configuration
-        self.seal: Seal = OpenSeal(bytes.fromhex(configuration.id))
-        self._cache = ObjectCache(cache / configuration.id if cache else None)
-        self._index: Index | None = None
+        self.seal = seal
+        self._source = CachedStore(store, ObjectCache(cache / configuration.id if cache else None))
+        self._holdings: Holdings | None = None
         self._unindexed: list[PackEntry] = []
         self._written: dict[str, int] = {}
-        self.damaged_indexes: tuple[Damaged, ...] = ()
-        """What was wrong with index files when they were last read. While there is any, nothing may be collected."""
+        self._offered: dict[str, Manifest] = {}
 
     @property
     def id(self) -> str:
@@ -102,7 +90,9 @@ class Repository:
         """What a snapshot is."""
         name = snapshot_name(ref.profile_key, ref.id)
         try:
-            return self._fetched(name, lambda content: read_manifest(self.seal, ref.profile_key, ref.id, content))
+            return self._source.fetched(
+                name, lambda content: read_manifest(self.seal, ref.profile_key, ref.id, content)
+            )
         except ObjectMissing as fault:
             raise SnapshotUnknown(
                 f"The snapshot {ref.id} is not in the repository {self.store.url}",
@@ -111,7 +101,7 @@ class Repository:
 
     def forget_manifest(self, ref: SnapshotRef) -> None:
         """Let the next use of a manifest read it from the store itself."""
-        self._cache.drop(snapshot_name(ref.profile_key, ref.id))
+        self._source.cache.drop(snapshot_name(ref.profile_key, ref.id))
 
     def manifests(self, refs: Iterable[SnapshotRef]) -> Iterator[Manifest | StorageError]:
         """The manifests of several snapshots in their order; the reason stands in the place of one that can't be read.
@@ -129,33 +119,38 @@ class Repository:
         with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="manifests") as pool:
             yield from pool.map(read, refs)
 
-    def index(self) -> Index:
-        """Which blobs are stored and where; read once, and again after `forget_index`.
+    def holdings(self) -> Holdings:
+        """What the repository was seen to hold; looked at once, and again after `forget_index`."""
+        if self._holdings is None:
+            self._holdings = look(self._source, self.seal)
+            self._unindexed = list(self._holdings.unindexed)
+        return self._holdings
 
-        Packs that no index file names are asked for their own tables: those of a run that was killed before it wrote
-        its index, and those whose index file is damaged or lost. A pack that has no table to tell is passed over.
-        """
-        if self._index is None:
-            read = self._index_tables()
-            self.damaged_indexes = tuple(found for found in read if isinstance(found, Damaged))
-            tables = [found for found in read if not isinstance(found, Damaged)]
-            present = self._present_packs()
-            named = packs_named(tables)
-            unnamed = [(pack, size) for pack, size in present.items() if pack not in named]
-            self._unindexed = self._entries_of_packs(unnamed)
-            self._index = Index([*tables, index_table(self._unindexed)], present)
-        return self._index
+    def index(self) -> Index:
+        """Which blobs are stored and where, as `holdings` found it."""
+        return self.holdings().index
+
+    def read_index_file(self, name: str) -> pa.Table:
+        """The table of one index file. Raises Damaged, and ObjectMissing when it was replaced meanwhile."""
+        return read_index_file(self._source, self.seal, name)
 
     def forget_index(self) -> None:
-        """Let the next use of the index read it anew."""
-        self._index = None
+        """Let the next use of the index look anew."""
+        self._holdings = None
         self._written.clear()
 
     def read(
         self, blobs: Iterable[BlobId], *, damaged: Callable[[BlobId, Damaged], None] | None = None
     ) -> Iterator[tuple[BlobId, bytes]]:
         """Each of `blobs` once, with its plain bytes, in whatever order costs least; `damaged` as in `read_blobs`."""
-        return read_blobs(self.store, self.seal, self.index(), blobs, damaged=damaged)
+        return read_blobs(
+            self.store,
+            self.seal,
+            self.index(),
+            blobs,
+            damaged=damaged,
+            reloaded=lambda: look(self._source, self.seal).index,
+        )
 
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
         """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored.
@@ -171,28 +166,55 @@ class Repository:
             uploads=uploads,
             unindexed=unindexed,
             landed=landed,
-            wrote=self._written.__setitem__,
+            wrote=self._note_written,
         )
 
-    def commit(self, manifest: Manifest) -> tuple[SnapshotRef, int]:
-        """Make a snapshot exist. All that it names must be stored; returns the manifest's stored size in bytes too."""
-        self._confirm(manifest)
+    def _note_written(self, name: str, content: bytes) -> None:
+        self._written[name] = len(content)
+        if name.startswith("index/"):
+            self._source.cache.put(name, content)
+
+    def commit(self, manifest: Manifest, *, known: bool = True) -> tuple[SnapshotRef, int]:
+        """Make a snapshot exist; returns the manifest's stored size in bytes too.
+
+        `known` says that every piece of it was stored by this repository object, or found in its index; else all of it
+        is walked first. The snapshot gets another id when the manifest's own is taken: names are never used twice.
+
+        All that it names must be stored. That is looked at once more before, and again after: a sweep may have
+        condemned a pack before this snapshot was there to be seen, and removed it while this computer was asleep. What
+        lies in packs on their way out is packed anew. Raises PiecesLost when there is nothing to do that from: the
+        pieces must be stored anew, and the same manifest committed once more.
+        """
+        self._refuse_another_repository()
+        self._confirm(manifest, known=known)
+        ref, stored = self._publish(manifest)
+        self._confirm(manifest, known=True)
+        if ref.id != manifest.id:
+            # An earlier try of the same backup, which nobody was told of.
+            self.store.remove(snapshot_name(manifest.profile_key, manifest.id))
+        return ref, stored
+
+    def _publish(self, manifest: Manifest) -> tuple[SnapshotRef, int]:
         ref = SnapshotRef(manifest.profile_key, manifest.id)
         name, stored = snapshot_name(ref.profile_key, ref.id), write_manifest(self.seal, manifest)
+        if not self._offered.setdefault(name, manifest).holds_the_same_as(manifest):
+            # What the store was asked to create, and gave no answer to, it may create much later still.
+            return self._publish(renamed(manifest))
         try:
             self.store.create(name, stored)
         except ObjectExists:
             earlier = next(self.manifests([ref]))
-            if isinstance(earlier, Manifest):
+            if isinstance(earlier, Manifest) and earlier.holds_the_same_as(manifest):
                 # An earlier try of the same backup committed, and did not hear of it: what it said stands.
                 return ref, len(write_manifest(self.seal, earlier))
-            self.store.write(name, stored)
+            return self._publish(renamed(manifest))
         if self.store.size(name) != len(stored):
             self.store.remove(name)
             raise Damaged(
                 f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
                 "Check that disk or server, then run the backup again",
             )
+        self._source.cache.put(name, stored)
         return ref, len(stored)
 
     def move_to_trash(self, ref: SnapshotRef) -> None:
@@ -205,137 +227,76 @@ class Repository:
         self.store.write(trash_name(ref.profile_key, ref.id), stored)
         self.store.remove(name)
 
-    def _confirm(self, manifest: Manifest) -> None:
+    def _confirm(self, manifest: Manifest, *, known: bool) -> None:
         """Look once more, at the store itself: whether all that a manifest names is there (DESIGN.md, law 1).
 
-        As long as every pack that the index knows is there, and as long as it has to be, so is every blob in it. When
-        one has gone, or never landed, or an index file did not, the manifest's listings are walked by a new index.
+        As long as every pack that the index relies on is there, as long as it has to be, and not condemned, so is every
+        blob in it. Otherwise the manifest's listings are walked by a new index, and what lies in packs that can't be
+        relied on is packed anew.
         """
-        self._refuse_another_repository()
         roots = [file.pieces.root for file in manifest.files] + [folder.entries.root for folder in manifest.folders]
         named = [root for root in roots if root is not None]
-        if not self._all_is_there():
+        for _ in range(_CONFIRMATIONS):
+            if known and self._all_is_as_seen() and not self.index().missing(named):
+                return
+            known = True
             self.forget_index()
-            named += [piece for file in manifest.files for piece in read_pieces(self.read, file.pieces)]
-            for folder in manifest.folders:
-                for entry in read_folder(self.read, folder.entries):
-                    named += read_pieces(self.read, entry.content)
-        if self.index().missing(named):
-            raise Damaged(
-                f"The snapshot {manifest.id} was about to name pieces that are not stored",
-                "Run the backup again; nothing that was stored before is touched",
-            )
+            try:
+                named = [blob for batch in Walk(self.read).blobs([manifest]) for blob in batch]
+                self._pack_anew(self.index().missing(named))
+            except Damaged as damage:
+                raise _pieces_lost(manifest.id) from damage
+        raise _pieces_lost(manifest.id)
 
-    def _all_is_there(self) -> bool:
-        """Whether every pack that the index knows, and all that was written here, is there in its full length."""
-        needed = {pack_name(pack): size for pack, size in self.index().packs().items()} | self._written
-        present = {item.name: item.size for folder in ("packs", "index") for item in self.store.list(folder)}
-        return all(present.get(name, 0) >= size for name, size in needed.items())
+    def _all_is_as_seen(self) -> bool:
+        """Whether every pack that the index relies on, and all that was written here, is there and not condemned."""
+        holdings = self.holdings()
+        needed = holdings.index.packs()
+        unseen = list_verdicts(self._source).keys() - holdings.verdict_files.keys()
+        verdicts, _ = read_verdicts(self._source, self.seal, sorted(unseen))
+        if not distrusted_packs(verdicts).isdisjoint(needed):
+            return False
+        lengths = {pack_name(pack): size for pack, size in needed.items()} | self._written
+        folders = {name.partition("/")[0] for name in self._written} | {"packs"}
+        present = {item.name: item.size for folder in sorted(folders) for item in self.store.list(folder)}
+        unlisted = [name for name, size in lengths.items() if present.get(name, 0) < size]
+        # A listing may be late to show what was just written.
+        if any((self.store.size(name) or 0) < lengths[name] for name in unlisted):
+            return False
+        # The packs among them are in the index by now; index files may be folded into others from now on.
+        self._written.clear()
+        return True
+
+    def _pack_anew(self, blobs: Collection[BlobId]) -> None:
+        """Store blobs again that lie only in packs which can't be relied on. Raises Damaged."""
+        if not blobs:
+            return
+        with self.write(uploads=1) as session:
+            for blob, content in self.read(blobs):
+                place = self.index().find(blob)
+                session.add(place.kind if place else BlobKind.DATA, blob, content)
+            session.close()
 
     def _refuse_another_repository(self) -> None:
         """The place may hold another repository by now: two that were created at once, a disk that was changed."""
-        if open_repository(self.store).id != self.id:
+        try:
+            found = stored_configuration(self.store).id
+        except ObjectMissing:
+            found = None
+        if found != self.id:
             raise NotARepository(
-                f"{self.store.url} holds another repository than the one that this backup was stored in",
+                f"{self.store.url} does not hold the repository any more that this backup was stored in",
                 "Check which disk or folder is there, then run the backup again",
             )
 
-    def _present_packs(self) -> dict[PackId, int]:
-        found = ((pack_of_name(item.name), item.size) for item in self.store.list("packs"))
-        return {pack: size for pack, size in found if pack is not None}
 
-    def _index_tables(self) -> list[pa.Table | Damaged]:
-        """The tables of all index files, damage in the place of one that can't be read."""
-
-        def read(name: str) -> pa.Table | Damaged:
-            try:
-                return self._fetched(name, lambda content: read_index(self.seal, name, content))
-            except Damaged as damage:
-                return damage
-
-        for listings_left in reversed(range(_LISTINGS_OF_INDEX)):
-            names = [item.name for item in self.store.list("index") if _INDEX_NAME.fullmatch(item.name)]
-            try:
-                with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="index") as pool:
-                    tables = list(pool.map(read, names))
-            except ObjectMissing:  # replaced by a newer one since it was listed
-                if not listings_left:
-                    raise
-                continue
-            break
-        self._cache.keep_only("index", names)
-        return tables
-
-    def _entries_of_packs(self, packs: Iterable[tuple[PackId, int]]) -> list[PackEntry]:
-        """What these packs say themselves that they hold; one that is torn, damaged or gone by now says nothing."""
-
-        def read(pack: tuple[PackId, int]) -> tuple[PackEntry, ...]:
-            try:
-                return read_pack_table(self.store, self.seal, *pack)
-            except (Damaged, ObjectMissing):
-                return ()
-
-        with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="tables") as pool:
-            return [entry for entries in pool.map(read, packs) for entry in entries]
-
-    def _fetched(self, name: str, read: Callable[[bytes], T]) -> T:
-        """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away."""
-        cached = self._cache.get(name)
-        if cached is not None:
-            try:
-                return read(cached)
-            except Damaged:
-                self._cache.drop(name)
-        content = self.store.read(name)
-        found = read(content)
-        self._cache.put(name, content)
-        return found
+def stored_configuration(store: Store) -> Configuration:
+    """What `recollect.json` says. Raises ObjectMissing where there is none, and NotARepository for one that is none."""
+    return read_configuration(store.url, store.read(CONFIGURATION_NAME))
 
 
-def create_repository(store: Store, cache: Path | None = None) -> Repository:
-    """Make an empty place a repository. A place that is one already, also by another's hand just now, is opened."""
-    configuration = Configuration(id=os.urandom(16).hex(), created_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    _refuse_foreign_content(store)
-    with contextlib.suppress(ObjectExists):
-        store.create(CONFIGURATION_NAME, write_configuration(configuration))
-    # Not every store can decide between two who create at once: what is there now is what counts for both.
-    return open_repository(store, cache)
-
-
-def open_repository(store: Store, cache: Path | None = None) -> Repository:
-    """Open the repository in `store`. `cache` is a folder for what makes the next run cheap, None for no cache."""
-    try:
-        stored = store.read(CONFIGURATION_NAME)
-    except ObjectMissing as fault:
-        _refuse_foreign_content(store)
-        raise NotARepository(
-            f"{store.url} holds no repository yet",
-            "Check the address, or make the first backup there with `recollect backup`",
-        ) from fault
-    return Repository(store, read_configuration(store.url, stored), cache)
-
-
-def open_or_create_repository(store: Store, cache: Path | None = None) -> Repository:
-    """Open the repository in `store`, or make one where the place is empty."""
-    try:
-        return open_repository(store, cache)
-    except NotARepository:
-        if store.size(CONFIGURATION_NAME) is not None:
-            # Made by another hand just now, or there and no good: a second look tells.
-            return open_repository(store, cache)
-    return create_repository(store, cache)
-
-
-def _refuse_foreign_content(store: Store) -> None:
-    """A repository is only made in an empty place: a mistyped address must not fill a folder of something else."""
-    found = [item.name for item in store.list("")]
-    if any(name.startswith("snapshots/") for name in found) and CONFIGURATION_NAME not in found:
-        raise NotARepository(
-            f"The repository at {store.url} has lost its {CONFIGURATION_NAME}",
-            "Put that file back from a copy of the repository; everything else is still there",
-        )
-    if found and CONFIGURATION_NAME not in found:
-        raise NotARepository(
-            f"{store.url} is no repository, but is not empty either (it holds {found[0]!r})",
-            "Name an empty place for the repository, or the place where it is",
-        )
+def _pieces_lost(snapshot: SnapshotId) -> PiecesLost:
+    return PiecesLost(
+        f"The snapshot {snapshot} was about to name pieces that are not stored",
+        "Run the backup again; nothing that was stored before is touched",
+    )

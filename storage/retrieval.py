@@ -13,7 +13,7 @@ from storage.format.blob import PART_BYTES, BlobId
 from storage.format.listing import FolderEntry, file_content
 from storage.format.manifest import StoredFile, StoredFolder
 from storage.format.sealing import Seal
-from storage.listings import read_folder, read_pieces
+from storage.listings import Lost, read_folder, read_pieces
 from storage.repository import Repository
 
 _PARTS_AT_ONCE = 4
@@ -60,9 +60,15 @@ def read_whole_file(repository: Repository, file: StoredFile, limit: int) -> byt
     return content
 
 
-def folder_entries(repository: Repository, folder: StoredFolder) -> Iterator[FolderEntry]:
-    """The entries of a stored folder, by name."""
-    return read_folder(repository.read, folder.entries)
+def folder_entries(repository: Repository, folder: StoredFolder, *, lost: Lost | None = None) -> Iterator[FolderEntry]:
+    """The entries of a stored folder, by name; with `lost`, all that can be listed (see `read_folder`)."""
+    if lost is None:
+        return read_folder(repository.read, folder.entries)
+
+    def fetch(blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
+        return repository.read(blobs, damaged=lambda *_: None)
+
+    return read_folder(fetch, folder.entries, lost=lost)
 
 
 def retrieve_entries(

@@ -61,7 +61,7 @@ class WriteSession:
         unindexed: Iterable[PackEntry] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
         landed: Callable[[int], None] = lambda _: None,
-        wrote: Callable[[str, int], None] = lambda _name, _size: None,
+        wrote: Callable[[str, bytes], None] = lambda _name, _content: None,
     ) -> None:
         self._store = store
         self._seal = seal
@@ -162,18 +162,21 @@ class WriteSession:
             self._sending.append(future)
 
     def _store_pack(self, blobs: list[EncodedBlob]) -> None:
+        plain_bytes = sum(blob.length for blob in blobs)
         try:
             pack = build_pack(self._seal, PackId(self._random_bytes(PACK_ID_BYTES)), blobs)
+            # The pack holds them now, and is large enough by itself while it is on its way.
+            blobs.clear()
             self._store.write(pack_name(pack.id), pack.content)
         finally:
             self._places.release()
         with self._lock:
             self._unindexed.extend(pack.entries)
             self._packs_unindexed += 1
-            self._count(len(pack.entries), sum(blob.length for blob in blobs), len(pack.content), 1)
+            self._count(len(pack.entries), plain_bytes, len(pack.content), 1)
             due = self._packs_unindexed >= PACKS_PER_INDEX
-        self._wrote(pack_name(pack.id), len(pack.content))
-        self._landed(sum(blob.length for blob in blobs))
+        self._wrote(pack_name(pack.id), pack.content)
+        self._landed(plain_bytes)
         if due:
             self._write_index()
 
@@ -190,7 +193,7 @@ class WriteSession:
             with self._lock:
                 self._unindexed.extend(entries)
             raise
-        self._wrote(name, len(content))
+        self._wrote(name, content)
         with self._lock:
             self._index.add(entries)
             self._count(0, 0, len(content), 0)

@@ -110,13 +110,19 @@ def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = Non
     )
 
 
+def matches(ref: SnapshotRef, wanted: str) -> bool:
+    """Whether a snapshot answers to an id, or to the beginning or the end of one."""
+    return ref.id == wanted or (
+        len(wanted) >= _SHORTEST_PREFIX and (ref.id.startswith(wanted) or ref.id.endswith(wanted))
+    )
+
+
 def choose_snapshot(profile: StoredProfile, wanted: str = LATEST) -> SnapshotRef:
     """The snapshot meant by *latest*, an id, or the beginning or the end of one id alone."""
     if wanted == LATEST:
         return profile.latest
     meant = [ref for ref in profile.refs if ref.id == wanted]
-    if not meant and len(wanted) >= _SHORTEST_PREFIX:
-        meant = [ref for ref in profile.refs if ref.id.startswith(wanted) or ref.id.endswith(wanted)]
+    meant = meant or [ref for ref in profile.refs if matches(ref, wanted)]
     if len(meant) == 1:
         return meant[0]
     raise SnapshotUnknown(

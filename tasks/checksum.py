@@ -39,7 +39,9 @@ def checksum(job: Job, source: Source) -> Contents:
     reader = MediaReader(job.profile.media_folder)
     media_bytes = sum(file.size for file in source.media.files)
     total = source.evidence.size + media_bytes
-    with current_progress().stage(f"{job.profile.name}: looking for what is new", total) as stage:
+    with current_progress().stage(
+        f"{job.profile.name}: looking for what is new", total, len(source.media.files)
+    ) as stage:
         files = [
             identify_file(
                 seal,
@@ -69,7 +71,7 @@ def checksum(job: Job, source: Source) -> Contents:
             known=reliable(source.media.files, job.known_files()),
             listed_at_ns=source.media_listed_at_ns,
             read=reader,
-            advance=stage.advance,
+            advance=lambda size: stage.advance(size, files=1),
         )
     new_bytes = media.new_bytes + sum(len(index.missing(file.pieces)) * file.stored.piece_bytes for file in files)
     # What the repository lost is stored again, by a snapshot of its own.

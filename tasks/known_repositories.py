@@ -1,12 +1,15 @@
-"""Which repositories this computer has backed up to: an empty place where one of them was is a disk that is not there.
+"""Which repositories this computer has backed up to, and how they were sealed: what a place must not lose unseen.
 
-Without this memory a scheduled run would make a new repository in the bare folder that an unplugged disk leaves behind,
-and say that all is well. Losing the memory loses this one check, and no data.
+An empty place where a repository was is a disk that is not there: without this memory a scheduled run would make a new
+repository in the bare folder that an unplugged disk leaves behind, and say that all is well. And one that was encrypted
+and now says that it is open, or that shows older keys than before, is not what it was: someone may want to read along.
+Losing the memory loses these checks, and no data.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from storage.object_cache import ObjectCache
@@ -14,24 +17,42 @@ from storage.object_cache import ObjectCache
 _NAME = "known-repositories.json"
 
 
-def known_repositories(cache: Path) -> dict[str, str]:
-    """Ids of repositories by the address as it may be shown; empty when nothing is known."""
+@dataclass(frozen=True, slots=True)
+class KnownRepository:
+    """A repository as it was last seen; `generation` is that of its newest key, 0 where it was not encrypted."""
+
+    id: str
+    generation: int
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether it was."""
+        return self.generation > 0
+
+
+def known_repositories(cache: Path) -> dict[str, KnownRepository]:
+    """Repositories by the address as it may be shown; empty when nothing is known."""
     try:
         found = json.loads(ObjectCache(cache).get(_NAME) or b"{}")
-    except ValueError:
+        return {url: KnownRepository(str(known["id"]), int(known["generation"])) for url, known in dict(found).items()}
+    except (ValueError, TypeError, KeyError):
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def remember_repository(cache: Path, url: str, identity: str) -> None:
-    """Remember that the repository `identity` lies at `url`."""
+def remember_repository(cache: Path, url: str, seen: KnownRepository) -> None:
+    """Remember what lies at `url`."""
     known = known_repositories(cache)
-    if known.get(url) != identity:
-        ObjectCache(cache).put(_NAME, json.dumps({**known, url: identity}, indent=2).encode())
+    if known.get(url) != seen:
+        _keep(cache, {**known, url: seen})
 
 
 def forget_repository(cache: Path, url: str) -> None:
-    """Let a new repository be made at `url`."""
+    """Let a new repository be made at `url`, or another one be used there."""
     known = known_repositories(cache)
-    if known.pop(url, None) is not None:
-        ObjectCache(cache).put(_NAME, json.dumps(known, indent=2).encode())
+    forgotten = known.pop(url, None)
+    if forgotten is not None:
+        _keep(cache, {other: seen for other, seen in known.items() if seen.id != forgotten.id})
+
+
+def _keep(cache: Path, known: dict[str, KnownRepository]) -> None:
+    ObjectCache(cache).put(_NAME, json.dumps({url: asdict(seen) for url, seen in known.items()}, indent=2).encode())

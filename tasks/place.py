@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -11,20 +11,61 @@ from pathlib import Path
 from profiles.base_folder import find_base_folder
 from profiles.discovery import Found, Profile, discover
 from recollect.errors import RecollectError
-from recollect.settings import Settings, load_settings, repository_address
-from storage.errors import NotARepository, StorageError
+from recollect.settings import (
+    RepositoryAddress,
+    Settings,
+    default_repository_url,
+    load_settings,
+    repository_address,
+)
+from storage.errors import NoRepositoryYet, NotARepository, NotEncrypted, StorageError
+from storage.format.configuration import CONFIGURATION_NAME, Configuration, Sealing
 from storage.format.manifest import ProfileKey, profile_key
-from storage.repository import Repository, open_or_create_repository, open_repository
+from storage.format.secret import Secret
+from storage.opening import (
+    create_repository,
+    found_configuration,
+    open_or_create_repository,
+    open_repository,
+    secret_missing,
+)
+from storage.repository import Repository
+from storage.store import Store
 from storage.stores.address import open_store
-from tasks.known_repositories import forget_repository, known_repositories, remember_repository
+from tasks.known_repositories import (
+    KnownRepository,
+    forget_repository,
+    known_repositories,
+    remember_repository,
+)
+from tasks.secret import Person, secret_at
 
 _active: ContextVar[Settings | None] = ContextVar("settings", default=None)
+_person: ContextVar[Person] = ContextVar("person", default=Person())  # noqa: B039 -- nobody to ask: it stays as it is
 
 
 class RepositoryGone(StorageError):
     """The place is empty where this computer has backed up to a repository before."""
 
     code = "repository-gone"
+
+
+class RepositoryThere(StorageError):
+    """A repository was to be made where there is one."""
+
+    code = "repository-there"
+
+
+class EncryptionUndecided(StorageError):
+    """A repository on a computer of others would be made, and nobody said whether it is to be encrypted."""
+
+    code = "encryption-undecided"
+
+
+class KeysWentBack(StorageError):
+    """An encrypted repository shows only keys that are older than those that this computer has seen there."""
+
+    code = "keys-went-back"
 
 
 class CacheUnusable(RecollectError):
@@ -39,54 +80,164 @@ def active_settings() -> Settings:
 
 
 @contextmanager
-def using(settings: Settings) -> Iterator[None]:
-    """Let `settings` be in force within the context."""
-    token = _active.set(settings)
+def using(settings: Settings, person: Person | None = None) -> Iterator[None]:
+    """Let `settings` be in force within the context, and `person` be asked for a passphrase where one is needed."""
+    token, others = _active.set(settings), _person.set(person or _person.get())
     try:
         yield
     finally:
         _active.reset(token)
+        _person.reset(others)
 
 
 def open_named(name: str = "default", *, create: bool = False) -> Repository:
-    """Open the repository that goes by `name` in the settings; with `create`, make one of an empty place."""
+    """Open the repository that goes by `name` in the settings; with `create`, make one of an empty place.
+
+    One that is made is encrypted when the settings name a secret. Without one, it is made on this computer only.
+    """
     settings = active_settings()
     address = repository_address(settings, name)
-    # Whoever needs the cache says so when it can't be used; until then a backup can do without.
-    with contextlib.suppress(OSError):
-        settings.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if create and settings.repo is None and name == "default":
-        # What lies there unsealed is for its owner's eyes.
-        with contextlib.suppress(OSError):
-            Path(address.url).mkdir(parents=True, exist_ok=True, mode=0o700)
-    store = open_store(address.url, address.options)
-    cache = settings.cache / "repositories"
-    if create:
-        try:
-            repository = open_repository(store, cache)
-        except NotARepository:
-            _refuse_to_replace(store.url, settings.cache)
-            repository = open_or_create_repository(store, cache)
-    else:
-        repository = open_repository(store, cache)
-    remember_repository(settings.cache, store.url, repository.id)
+    store, cache = _store_and_cache(settings, address, may_write=create)
+    secret = secret_at(address.secret)
+    known = known_repositories(settings.cache)
+    try:
+        repository = open_repository(store, cache, secret or _person.get().passphrase_of(store.url))
+    except NotARepository as nothing:
+        if not create:
+            raise
+        _refuse_to_replace(store.url, known)
+        if secret is None and isinstance(nothing, NoRepositoryYet) and not on_this_computer(store.url):
+            raise _undecided(store.url) from nothing
+        repository = open_or_create_repository(store, cache, secret)
+        if secret is not None:
+            _person.get().tell(
+                f"The new repository at {store.url} is encrypted with the {secret.kind.words} that is set. Without it "
+                "nobody can read it: `recollect key add --recovery` makes a key to write down."
+            )
+    _refuse_what_it_was_not(repository, known)
+    _remember(settings, repository)
     return repository
 
 
+def make_named(
+    name: str = "default", *, secret: Secret | None, label: str = "", despite_memory: bool = False
+) -> Repository:
+    """Make the empty place that goes by `name` a repository, encrypted when there is a `secret`.
+
+    Raises RepositoryThere where there is one, and RepositoryGone where one was, unless `despite_memory`.
+    """
+    settings = active_settings()
+    store, cache = _store_and_cache(settings, repository_address(settings, name), may_write=True)
+    if store.size(CONFIGURATION_NAME) is not None:
+        raise RepositoryThere(
+            f"There is a repository at {store.url} already",
+            "Use it as it is, or name an empty place for a new one",
+        )
+    if not despite_memory:
+        _refuse_to_replace(store.url, known_repositories(settings.cache))
+    repository = create_repository(store, cache, secret, label=label)
+    _remember(settings, repository)
+    return repository
+
+
+def encrypted_place(name: str = "default") -> tuple[Store, Configuration]:
+    """The store of an encrypted repository and what it says of itself, not opened. Raises NotEncrypted."""
+    settings = active_settings()
+    store, _ = _store_and_cache(settings, repository_address(settings, name), may_write=False)
+    configuration = found_configuration(store)
+    if configuration.sealing is Sealing.OPEN:
+        raise NotEncrypted(
+            f"The repository at {store.url} is not encrypted, so it has no keys",
+            "An encrypted one is made in an empty place, with `recollect init`",
+        )
+    return store, configuration
+
+
+def default_url(settings: Settings) -> str:
+    """Where the default repository is, as it may be shown."""
+    address = repository_address(settings)
+    return open_store(address.url, address.options).url
+
+
+def settings_secret(name: str = "default") -> Secret | None:
+    """The secret that the settings name for the repository, None when they name none."""
+    return secret_at(repository_address(active_settings(), name).secret)
+
+
+def secret_for(store: Store, name: str = "default") -> Secret:
+    """The secret that opens the repository: what the settings name, or a person at the terminal gives."""
+    asked = _person.get().passphrase_of(store.url)
+    if (found := settings_secret(name)) is not None:
+        return found
+    if asked is not None:
+        return asked()
+    raise secret_missing(store.url)
+
+
+def on_this_computer(url: str) -> bool:
+    """Whether what lies at a store's `url` stays on this computer, or on a disk that is plugged into it."""
+    return "://" not in url or url.startswith("memory://")
+
+
 def allow_new_repository(name: str = "default") -> None:
-    """Let the next backup make a new repository where one is known to have been."""
+    """Let the next backup make a new repository where one is known to have been, or use another one there."""
     settings = active_settings()
     address = repository_address(settings, name)
     forget_repository(settings.cache, open_store(address.url, address.options).url)
 
 
-def _refuse_to_replace(url: str, cache: Path) -> None:
-    if url in known_repositories(cache):
+def _store_and_cache(settings: Settings, address: RepositoryAddress, *, may_write: bool) -> tuple[Store, Path]:
+    # Whoever needs the cache says so when it can't be used; until then a backup can do without.
+    with contextlib.suppress(OSError):
+        settings.cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if may_write and address.url == default_repository_url():
+        # What lies there unsealed is for its owner's eyes.
+        with contextlib.suppress(OSError):
+            Path(address.url).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return open_store(address.url, address.options), settings.cache / "repositories"
+
+
+def _remember(settings: Settings, repository: Repository) -> None:
+    seen = KnownRepository(repository.id, repository.seal.generation)
+    remember_repository(settings.cache, repository.store.url, seen)
+
+
+def _refuse_to_replace(url: str, known: Mapping[str, KnownRepository]) -> None:
+    if url in known:
         raise RepositoryGone(
             f"The repository at {url}, to which this computer has backed up before, is not there any more",
             "Plug in or mount its disk, or correct the address; to begin a new one there, run "
             "`recollect backup --new-repository`",
         )
+
+
+def _refuse_what_it_was_not(repository: Repository, known: Mapping[str, KnownRepository]) -> None:
+    """Whoever writes to the store could put an open repository in an encrypted one's place, or old keys back."""
+    url = repository.store.url
+    before = [seen for place, seen in known.items() if place == url or seen.id == repository.id]
+    if not repository.seal.generation and any(seen.encrypted for seen in before):
+        raise NotEncrypted(
+            f"The repository at {url} was encrypted when this computer last used it, and now says that it is not",
+            "Someone may have put another one in its place to read what you back up: find out who. If it was you, say "
+            "so once with `recollect backup --new-repository`",
+        )
+    newest = max((seen.generation for seen in before if seen.id == repository.id), default=0)
+    if repository.seal.generation < newest:
+        raise KeysWentBack(
+            f"The repository at {url} was rotated to newer keys before, and what the present secret opens knows only "
+            "older ones",
+            "Use a secret whose slot knows the newest key, which `recollect key list` tells; if there is none, someone "
+            "has put an old slot back. If the whole repository was put back from a copy, say so once with `recollect "
+            "backup --new-repository`",
+        )
+
+
+def _undecided(url: str) -> EncryptionUndecided:
+    return EncryptionUndecided(
+        f"{url} lies on another computer, and nobody has said yet whether the repository there is to be encrypted",
+        "Run `recollect init` once, which encrypts it and gives you a recovery key, or `recollect init "
+        "--no-encryption`; or set a passphrase, as RECOLLECT_PASSPHRASE for one, and run the backup again",
+    )
 
 
 def found_profiles() -> Found:

@@ -1,5 +1,7 @@
 """The step *retention-prune*: Anki's rule over a profile's snapshots; what it lets go is forgotten.
 
+It folds the index, too, when it has become many small files: each run leaves one, and every run has to read them all.
+
 While a suspect snapshot is younger than `HOLD`, a run lets nothing go: the older ones may be all that is left of what
 was lost. `recollect prune` is a person's own word, and does not wait.
 """
@@ -11,7 +13,8 @@ from datetime import datetime, timedelta
 
 from profiles.backup_preferences import RetentionPreferences
 from recollect.settings import Settings
-from storage.format.manifest import Manifest, ProfileKey
+from storage.format.manifest import Manifest, ProfileKey, SnapshotId
+from storage.index_folding import fold, foldable
 from storage.repository import Repository, SnapshotRef
 from storage.retention import Candidate, RetentionLimits, RetentionPlan, plan_retention
 from tasks.job import Job
@@ -49,7 +52,8 @@ class Pruned:
 
 @step("retention-prune", retried=True)
 def retention_prune(job: Job, source: Source) -> Pruned:
-    """Let go of the snapshots that the retention limits no longer hold."""
+    """Let go of the snapshots that the retention limits no longer hold; fold the index when it is due."""
+    fold(job.repository, foldable(job.repository.holdings()))
     limits = chosen_limits(job.settings, source.preferences)
     retention = profile_retention(job.repository, job.profile_key, limits)
     if held := retention.held():
@@ -80,7 +84,7 @@ def profile_retention(
         if not isinstance(manifest, Manifest):
             remarks.append(str(manifest))
             continue
-        candidates.append(_candidate(ref, manifest))
+        candidates.append(Candidate(ref.id, manifest.taken_at, good=is_good(manifest)))
         if manifest.facts.get("accepted"):
             # A person looked, and took the profile as it was then: what looked wrong before is settled.
             suspects.clear()
@@ -91,13 +95,11 @@ def profile_retention(
 
 def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPlan) -> None:
     """Forget what the plan lets go."""
-    going = {candidate.snapshot for candidate in plan.goes}
-    for ref in repository.snapshots(profile_key):
-        if ref.id in going:
-            repository.move_to_trash(ref)
+    for candidate in reversed(plan.goes):  # oldest first
+        repository.move_to_trash(SnapshotRef(profile_key, SnapshotId(candidate.snapshot)))
 
 
-def _candidate(ref: SnapshotRef, manifest: Manifest) -> Candidate:
+def is_good(manifest: Manifest) -> bool:
+    """Whether a snapshot was proven, does not look wrong, and lacks nothing."""
     facts = manifest.facts
-    good = facts.get("proven") is True and not facts.get("suspect") and not facts.get("media_left_out")
-    return Candidate(ref.id, manifest.taken_at, good=good)
+    return facts.get("proven") is True and not facts.get("suspect") and not facts.get("media_left_out")

@@ -7,14 +7,18 @@ from datetime import UTC, datetime
 
 from profiles.suspicion import suspicion
 from recollect.progress import current_progress
+from storage.errors import PiecesLost, StorageError
 from storage.format.manifest import Fact, Manifest, SnapshotId
-from storage.intake import store_file, store_folder
+from storage.intake import IdentifiedFolder, store_file, store_folder
+from storage.writing import Written
 from tasks.checksum import Contents
 from tasks.job import Job
 from tasks.place import source_of
 from tasks.snapshot import Source
 from tasks.step import step
 from tasks.versions import software_versions
+
+_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +42,72 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
     `purpose` is why the snapshot was taken; `accept` takes a profile as it is, however much it lost.
     """
     repository = job.repository
-    # A try before this one may have stored a part of it.
-    repository.forget_index()
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            media, written = _store_pieces(job, contents)
+            manifest = _manifest(job, source, contents, media, written, purpose=purpose, accept=accept)
+            ref, manifest_bytes = repository.commit(manifest)
+            break
+        except PiecesLost:
+            # Removed by a sweep while this computer slept: what is lost is here, and can be stored anew.
+            repository.forget_index()
+            if not tries_left:
+                raise
+        except StorageError:
+            # The next try must see what this one stored.
+            repository.forget_index()
+            raise
+    job.remember_files(media.versions)
+    suspect = manifest.facts["suspect"]
+    return Stored(
+        snapshot=ref.id,
+        media_files=len(media.entries),
+        media_bytes=media.stored.size,
+        bytes_read=source.evidence.size + media.bytes_read,
+        bytes_new=written.bytes_new,
+        bytes_stored=written.bytes_stored + manifest_bytes,
+        suspect=suspect is not None,
+        remarks=(
+            *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
+            *contents.reader.remarks(),
+        ),
+    )
+
+
+def _store_pieces(job: Job, contents: Contents) -> tuple[IdentifiedFolder, Written]:
+    repository = job.repository
     with (
-        current_progress().stage(f"{job.profile.name}: storing what is new", contents.new_bytes) as stage,
+        current_progress().stage(
+            f"{job.profile.name}: storing what is new", contents.new_bytes, len(contents.media.new_files)
+        ) as stage,
         repository.write(uploads=job.settings.uploads, landed=stage.advance) as session,
     ):
         for file in contents.files:
             store_file(session, repository.index(), file)
-        media = store_folder(session, repository.seal, repository.index(), contents.media, contents.reader)
-        written = session.close()
-    bytes_read = source.evidence.size + media.bytes_read
+        media = store_folder(
+            session,
+            repository.seal,
+            repository.index(),
+            contents.media,
+            contents.reader,
+            taken=lambda: stage.advance(0, files=1),
+        )
+        return media, session.close()
+
+
+def _manifest(
+    job: Job,
+    source: Source,
+    contents: Contents,
+    media: IdentifiedFolder,
+    written: Written,
+    *,
+    purpose: str,
+    accept: bool,
+) -> Manifest:
     counts = {"media_files": len(media.entries), "media_bytes": media.stored.size, **_facts(source)}
     baseline = job.last_unsuspected()
-    suspect = suspicion(baseline.facts, counts) if baseline and not accept else None
-    manifest = Manifest(
+    return Manifest(
         id=source.snapshot,
         profile=job.profile.name,
         profile_key=job.profile_key,
@@ -64,31 +119,16 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
         folders=(media.stored,),
         facts={
             "purpose": purpose,
-            "suspect": suspect,
+            "suspect": suspicion(baseline.facts, counts) if baseline and not accept else None,
             "accepted": accept,
             "media_left_out": len(contents.reader.unreadable),
-            "bytes_read": bytes_read,
+            "bytes_read": source.evidence.size + media.bytes_read,
             "bytes_new": written.bytes_new,
             "bytes_stored": written.bytes_stored,
             "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
             **counts,
             **software_versions(),
         },
-    )
-    ref, manifest_bytes = repository.commit(manifest)
-    job.remember_files(media.versions)
-    return Stored(
-        snapshot=ref.id,
-        media_files=len(media.entries),
-        media_bytes=media.stored.size,
-        bytes_read=bytes_read,
-        bytes_new=written.bytes_new,
-        bytes_stored=written.bytes_stored + manifest_bytes,
-        suspect=suspect is not None,
-        remarks=(
-            *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
-            *contents.reader.remarks(),
-        ),
     )
 
 

@@ -97,7 +97,7 @@ def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_variables_of_other_parts_of_recollect_are_none_of_our_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECOLLECT_PASSPHRASE", SECRET)
+    monkeypatch.setenv("RECOLLECT_TELEPATHY", SECRET)
     monkeypatch.setenv("RECOLLECT_CONFIG_FILE", "elsewhere.toml")
 
     settings = load_settings()

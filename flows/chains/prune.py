@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from profiles.backup_preferences import RetentionPreferences
-from storage.errors import StorageError
 from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
 from storage.retention import RetentionLimits, RetentionPlan
-from storage.stores.fsspec_store import sweep_leftovers
 from tasks.audit import Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
 from tasks.place import active_settings, open_named
@@ -44,14 +41,11 @@ def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[Profil
 def prune(
     repository_name: str = "default", names: Sequence[str] = (), *, despite_suspects: bool = False
 ) -> list[Report]:
-    """Forget what the retention limits no longer hold, profile by profile, and sweep what killed writers left.
+    """Forget what the retention limits no longer hold, profile by profile.
 
     `despite_suspects` is a person's own word: without it, a profile with a recent suspect snapshot keeps everything.
     """
     repository = open_named(repository_name)
-    # Tidying up must not keep the limits from being applied.
-    with contextlib.suppress(StorageError):
-        sweep_leftovers(repository.store)
     reports = []
     for planned in plan_prune(repository, names):
         with audited("prune", planned.profile.name, repository) as audit:

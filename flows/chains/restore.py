@@ -132,7 +132,7 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
     audit.note(**counts_of(manifest) | {"media_files": len(plan.media.steps), "bytes_read": collection_bytes})
     audit.remarks += plan.media.remarks()
     try:
-        media = restore_media(repository, manifest, plan.media)
+        media = restore_media(repository, manifest, plan.media, to_new_folder=plan.profile is None)
         audit.remarks += media.remarks()
         tell_all(plan.media, media)
         restore_deletion_log(repository, manifest, plan.folder)
@@ -157,10 +157,11 @@ def _refuse_to_call_it_whole(plan: RestorePlan, media: RestoredMedia) -> None:
             f"can't be listed: {plan.media.unlisted.problem}",
             advice,
         ) from plan.media.unlisted
-    if media.damaged:
+    lost = len(media.damaged) + plan.media.lost_files
+    if lost:
         raise Damaged(
-            f"{len(media.damaged)} of {len(plan.media.steps)} media files of the snapshot {snapshot} are damaged in "
-            f"the repository and could not be restored; all else is restored in {plan.folder}",
+            f"{lost} of {len(plan.media.steps) + plan.media.lost_files} media files of the snapshot {snapshot} are "
+            f"damaged in the repository and could not be restored; all else is restored in {plan.folder}",
             advice,
         )
 

@@ -86,7 +86,13 @@ class AuditRow:
     bytes_stored: Annotated[
         int | None, "Bytes written to the repository after compression, with index and manifest"
     ] = None
-    snapshots_pruned: Annotated[int | None, "Snapshots removed by the retention limits"] = None
+    snapshots_pruned: Annotated[int | None, "Snapshots moved to the trash by the retention limits"] = None
+    snapshots_expired: Annotated[int | None, "Snapshots in the trash that can't be had back any more"] = None
+    packs_condemned: Annotated[int | None, "Packs that nothing needs, to be removed when their grace is over"] = None
+    packs_anew: Annotated[int | None, "Packs of which what is needed was packed anew"] = None
+    packs_pardoned: Annotated[int | None, "Packs that had been condemned, and are needed all the same"] = None
+    packs_removed: Annotated[int | None, "Packs removed"] = None
+    bytes_removed: Annotated[int | None, "Bytes of the packs removed"] = None
     deletions_archived: Annotated[int | None, "Deleted notes added to the deletion archive"] = None
     seconds_snapshot: Annotated[float | None, "Seconds spent on taking and proving the copy"] = None
     seconds_checksum: Annotated[float | None, "Seconds spent on finding what is new"] = None

@@ -5,22 +5,30 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from storage.errors import NotARepository, UnsupportedFormat
 
 CONFIGURATION_NAME = "recollect.json"
 FORMAT = 1
-SEALING_OPEN = "open"
 _MAX_BYTES = 64 * 1024
-_KEYS = {"format", "id", "created_at", "sealing", "key_slots"}
+_KEYS = {"format", "id", "created_at", "sealing"}
+
+
+class Sealing(StrEnum):
+    """How everything but the audit table is sealed."""
+
+    OPEN = "open"
+    AES = "aes-256-gcm"
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A repository's own identity. `id` is 32 hex digits, `created_at` an ISO time in UTC."""
+    """A repository's own identity; it never changes. `id` is 32 hex digits, `created_at` an ISO time in UTC."""
 
     id: str
     created_at: str
+    sealing: Sealing = Sealing.OPEN
 
 
 def write_configuration(configuration: Configuration) -> bytes:
@@ -29,8 +37,7 @@ def write_configuration(configuration: Configuration) -> bytes:
         "format": FORMAT,
         "id": configuration.id,
         "created_at": configuration.created_at,
-        "sealing": SEALING_OPEN,
-        "key_slots": [],
+        "sealing": configuration.sealing.value,
     }
     return (json.dumps(content, indent=2) + "\n").encode()
 
@@ -52,8 +59,7 @@ def read_configuration(url: str, stored: bytes) -> Configuration:
         type(found) is not int
         or found != FORMAT
         or set(content) != _KEYS
-        or content["sealing"] != SEALING_OPEN
-        or content["key_slots"] != []
+        or content["sealing"] not in list(Sealing)
         or not isinstance(identity, str)
         or not re.fullmatch(r"[0-9a-f]{32}", identity)
         or not isinstance(content["created_at"], str)
@@ -63,4 +69,4 @@ def read_configuration(url: str, stored: bytes) -> Configuration:
             f"The repository at {url} was made by another version of Recollect{shown}",
             "Update Recollect and try again",
         )
-    return Configuration(id=identity, created_at=content["created_at"])
+    return Configuration(id=identity, created_at=content["created_at"], sealing=Sealing(content["sealing"]))

@@ -14,6 +14,9 @@ from storage.format.blob import BLOB_ID_BYTES, MAX_BLOB_BYTES, PACK_ID_BYTES, Bl
 from storage.format.pack import MAX_STORED_BYTES, PackEntry
 from storage.format.sealing import Purpose, Seal
 
+_LEAST_ROW_BYTES = 4
+"""A row of a blob that lies in thousands of packs takes more; one of a blob in a single pack some 38 bytes."""
+
 INDEX_SCHEMA = pa.schema(
     [
         pa.field("id", pa.binary(BLOB_ID_BYTES), nullable=False),
@@ -27,8 +30,8 @@ INDEX_SCHEMA = pa.schema(
 
 
 def index_table(entries: Iterable[PackEntry]) -> pa.Table:
-    """The entries of packs as an index's table. Each id at most once: a blob that lies in two packs counts once."""
-    rows = list({entry.id: entry for entry in entries}.values())
+    """The entries of packs as an index's table. A blob that lies in a pack twice counts once."""
+    rows = list({(entry.id, entry.location.pack): entry for entry in entries}.values())
     return pa.table(
         {
             "id": [row.id for row in rows],
@@ -44,11 +47,14 @@ def index_table(entries: Iterable[PackEntry]) -> pa.Table:
 
 def write_index(seal: Seal, name: str, entries: Iterable[PackEntry]) -> bytes:
     """The bytes of an index file stored as `name`."""
+    return write_index_table(seal, name, index_table(entries))
+
+
+def write_index_table(seal: Seal, name: str, table: pa.Table) -> bytes:
+    """The bytes of an index file stored as `name`, which holds a table of INDEX_SCHEMA."""
     sink = io.BytesIO()
     # Ids are random bytes: neither dictionaries nor statistics can help with them.
-    pq.write_table(
-        index_table(entries), sink, compression="zstd", use_dictionary=["pack", "kind"], write_statistics=False
-    )
+    pq.write_table(table, sink, compression="zstd", use_dictionary=["pack", "kind"], write_statistics=False)
     return seal.seal(Purpose.INDEX, name.encode(), sink.getvalue())
 
 
@@ -57,8 +63,8 @@ def read_index(seal: Seal, name: str, stored: bytes) -> pa.Table:
     plain = seal.unseal(Purpose.INDEX, name.encode(), stored)
     try:
         with pq.ParquetFile(pa.BufferReader(plain)) as file:
-            # Ids don't compress, so more rows than ids could fit are a bomb: repetition that takes no room.
-            if file.metadata.num_rows * BLOB_ID_BYTES > len(plain):
+            # Places don't compress, so more rows than could tell theirs are a bomb: repetition that takes no room.
+            if file.metadata.num_rows * _LEAST_ROW_BYTES > len(plain):
                 raise _damaged(name)
             table = file.read(use_threads=False)
     except (pa.ArrowException, OSError, ValueError) as fault:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NewType
 
@@ -82,10 +83,28 @@ class Manifest:
         """The folder of that name."""
         return next((folder for folder in self.folders if folder.name == name), None)
 
+    def holds_the_same_as(self, other: Manifest) -> bool:
+        """Whether both name the same files and folders with the same content, whatever else they say."""
+        return (self.files, self.folders) == (other.files, other.folders)
+
 
 def new_snapshot_id(taken_at: datetime, random_bytes: bytes) -> SnapshotId:
     """The id of a snapshot taken at `taken_at`."""
     return SnapshotId(f"{taken_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{random_bytes[:4].hex()}")
+
+
+def renamed(manifest: Manifest) -> Manifest:
+    """The same snapshot under a new id, for names in a repository are never used twice; its facts tell the old ones."""
+    # Ids of one second sort by what they have in front.
+    place = bytes.fromhex(manifest.id[-8:-4])
+    facts = {**manifest.facts, "replaces": " ".join((*earlier_ids(manifest), manifest.id))}
+    return replace(manifest, id=new_snapshot_id(manifest.taken_at, place + os.urandom(2)), facts=facts)
+
+
+def earlier_ids(manifest: Manifest) -> tuple[str, ...]:
+    """The ids that this very snapshot had before, oldest first."""
+    replaced = manifest.facts.get("replaces")
+    return tuple(replaced.split()) if isinstance(replaced, str) else ()
 
 
 def snapshot_time(snapshot: SnapshotId) -> datetime:

@@ -1,25 +1,39 @@
 """The one door that every stored byte goes through, on its way in and out. `docs/format.md` §2.
 
 A seal binds bytes to the repository, to what they are for, and to the name under which they are stored: an index can't
-pose as a manifest, nor one snapshot as another. The only seal so far, `OpenSeal`, hides nothing and finds every
-accidental change; a seal that encrypts takes its place without anything else changing. The audit table alone is stored
-unsealed, so that any Parquet tool can read it.
+pose as a manifest, nor one snapshot as another. `OpenSeal` hides nothing and finds every accidental change; `AesSeal`
+encrypts, and finds every change. The audit table alone is stored unsealed, so that any Parquet tool can read it.
 """
 
 from __future__ import annotations
 
 import hmac
+import os
+import struct
 from enum import StrEnum
 from typing import Protocol
 
 from blake3 import blake3
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from storage.errors import Damaged
+from storage.errors import Damaged, WrittenUnderNewerKey
 from storage.format.blob import BlobId
+from storage.format.configuration import FORMAT
+from storage.format.keyring import Keyring
 
 TAG_BYTES = 16
+NONCE_BYTES = 12
 SCHEME_OPEN = 0
+SCHEME_AES = 1
 _TAG_CONTEXT = "recollect 2026-11-22 open seal"
+_OBJECT_KEYS_LABEL = "recollect 2026-11-22 object keys"
+
+_HEADER = struct.Struct("<BH")
+_LENGTH = struct.Struct("<H")
+_LEAST_AES_BYTES = _HEADER.size + NONCE_BYTES + TAG_BYTES
 
 
 class Purpose(StrEnum):
@@ -30,10 +44,20 @@ class Purpose(StrEnum):
     INDEX = "index"
     MANIFEST = "manifest"
     DELETIONS = "deletions"
+    VERDICT = "verdict"
+    CENSUS = "census"
 
 
 class Seal(Protocol):
-    """How a repository protects its bytes."""
+    """How a repository protects its bytes. Safe to use from several threads at once."""
+
+    @property
+    def pads(self) -> bool:
+        """Whether lengths are to be hidden: packs are padded then."""
+
+    @property
+    def generation(self) -> int:
+        """The number of the newest key that is known, under which everything is written; 0 without a key."""
 
     def blob_id(self, plain: bytes) -> BlobId:
         """The id that these plain bytes are stored under."""
@@ -47,6 +71,9 @@ class Seal(Protocol):
 
 class OpenSeal:
     """No secrecy: a scheme byte, the bytes as they are, and a 16-byte BLAKE3 tag over all that they are bound to."""
+
+    pads = False
+    generation = 0
 
     def __init__(self, repository_id: bytes) -> None:
         self._key = blake3(repository_id, derive_key_context=_TAG_CONTEXT).digest()
@@ -68,17 +95,81 @@ class OpenSeal:
         return plain
 
     def _tag(self, purpose: Purpose, name: bytes, plain: bytes) -> bytes:
-        hasher = blake3(key=self._key)
-        for part in (purpose.encode(), name):
-            hasher.update(len(part).to_bytes(2, "little"))
-            hasher.update(part)
+        hasher = blake3(_bound_to(purpose, name), key=self._key)
         hasher.update(plain)
         return hasher.digest(TAG_BYTES)
 
 
+class AesSeal:
+    """AES-256-GCM under a key for each object: scheme, generation of the key, nonce, ciphertext and tag.
+
+    A key of its own for each object keeps every one of them far from the 2^32 messages that random nonces allow
+    (NIST SP 800-38D, section 8.3), however large the repository grows.
+    """
+
+    pads = True
+
+    def __init__(self, repository_id: bytes, keyring: Keyring) -> None:
+        self._id_key = keyring.id_key
+        self.generation = keyring.newest
+        self._keys = {number: _object_keys(repository_id, key) for number, key in keyring.generations}
+        self._place = repository_id + _LENGTH.pack(FORMAT)
+
+    def __repr__(self) -> str:
+        return f"AesSeal(newest generation {self.generation})"
+
+    def blob_id(self, plain: bytes) -> BlobId:
+        return BlobId(blake3(plain, key=self._id_key).digest())
+
+    def seal(self, purpose: Purpose, name: bytes, plain: bytes) -> bytes:
+        nonce, bound = os.urandom(NONCE_BYTES), _bound_to(purpose, name)
+        header = _HEADER.pack(SCHEME_AES, self.generation)
+        cipher = AESGCM(hmac.digest(self._keys[self.generation], bound, "sha256"))
+        return b"".join((header, nonce, cipher.encrypt(nonce, plain, self._place + header + bound)))
+
+    def unseal(self, purpose: Purpose, name: bytes, sealed: bytes) -> bytes:
+        if len(sealed) < _LEAST_AES_BYTES:
+            raise _damaged(purpose, name, "is cut short")
+        header = sealed[: _HEADER.size]
+        scheme, generation = _HEADER.unpack(header)
+        if scheme != SCHEME_AES:
+            raise _damaged(purpose, name, "is sealed in a way that this repository does not use")
+        key = self._keys.get(generation)
+        if key is None:
+            raise WrittenUnderNewerKey(
+                f"The {_described(purpose, name)} was written under a key that this one does not know "
+                f"(generation {generation})",
+                "The keys were rotated: open the repository again, with a secret that still counts; if it stays so, "
+                "it is damage",
+            )
+        nonce, body = sealed[_HEADER.size :][:NONCE_BYTES], memoryview(sealed)[_HEADER.size + NONCE_BYTES :]
+        bound = _bound_to(purpose, name)
+        try:
+            return AESGCM(hmac.digest(key, bound, "sha256")).decrypt(nonce, body, self._place + header + bound)
+        except InvalidTag:
+            raise _damaged(purpose, name, "does not match its seal") from None
+
+
+def _object_keys(repository_id: bytes, generation_key: bytes) -> bytes:
+    """The key from which the keys of all objects of a generation are made. Nothing else is made of either."""
+    return HKDF(SHA256(), 32, salt=repository_id, info=_OBJECT_KEYS_LABEL.encode()).derive(generation_key)
+
+
+def _bound_to(purpose: Purpose, name: bytes) -> bytes:
+    """What an object is for and its name, each with its length, so that neither can run into what follows."""
+    told = purpose.encode()
+    return b"".join((_LENGTH.pack(len(told)), told, _LENGTH.pack(len(name)), name))
+
+
+def _described(purpose: Purpose, name: bytes) -> str:
+    return f"{purpose} {name.decode() if purpose in _NAMED_IN_TEXT else name.hex()}"
+
+
+_NAMED_IN_TEXT = frozenset(set(Purpose) - {Purpose.BLOB, Purpose.PACK_TABLE})
+
+
 def _damaged(purpose: Purpose, name: bytes, how: str) -> Damaged:
-    shown = name.decode() if purpose in (Purpose.MANIFEST, Purpose.INDEX, Purpose.DELETIONS) else name.hex()
     return Damaged(
-        f"Damage in the repository: the {purpose} {shown} {how}",
+        f"Damage in the repository: the {_described(purpose, name)} {how}",
         "Other snapshots may be whole: list them with `recollect snapshots` and restore one of those",
     )

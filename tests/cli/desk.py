@@ -20,7 +20,9 @@ from typer.testing import CliRunner
 from cli.main import app
 from tests.flows.chains.house import copy_base, sample_base
 
-__all__ = ["backed_up", "desk", "sample_base", "stocked"]
+__all__ = ["PASSPHRASE", "backed_up", "desk", "encrypted", "locked", "sample_base", "stocked"]
+
+PASSPHRASE = "correct horse battery staple"
 
 RECOLLECT = Path(sys.executable).with_name("recollect.exe" if os.name == "nt" else "recollect")
 _BEGUN_WITHIN_S = 60.0
@@ -147,4 +149,21 @@ def backed_up(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 def stocked(desk: Desk, backed_up: Path) -> Desk:
     """A new computer of Ada's and Ben's, with the repository of the old one at hand."""
     shutil.copytree(backed_up, desk.repository)
+    return desk
+
+
+@pytest.fixture(scope="session")
+def encrypted(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a snapshot of Ada that PASSPHRASE opens, by a slot labelled *first*, and nothing else."""
+    made = Desk(tmp_path_factory.mktemp("encrypted"), {"RECOLLECT_PASSPHRASE": PASSPHRASE})
+    copy_base(sample_base, made.base)
+    assert made.call("init", "--no-recovery-key", "--label", "first").code == 0
+    assert made.call("backup", "Ada").code == 0
+    return made.repository
+
+
+@pytest.fixture
+def locked(desk: Desk, encrypted: Path) -> Desk:
+    """A new computer of Ada's and Ben's, with the encrypted repository of the old one at hand, and no secret set."""
+    shutil.copytree(encrypted, desk.repository)
     return desk

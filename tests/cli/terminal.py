@@ -24,9 +24,19 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def at_terminal(
-    desk: Desk, arguments: Sequence[str], *, columns: int = 80, rows: int = 24, typed: str = "", once: str = ""
+    desk: Desk,
+    arguments: Sequence[str],
+    *,
+    columns: int = 80,
+    rows: int = 24,
+    typed: str = "",
+    once: str = "",
+    answers: Sequence[tuple[str, str]] = (),
 ) -> tuple[int, str]:
-    """Run the command at a terminal; `typed` goes in when `once` has come out. Gives the exit code and all output."""
+    """Run the command at a terminal; `typed` goes in when `once` has come out. Gives the exit code and all output.
+
+    `answers` are several of the kind: questions in the order in which they come, with what is typed.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     process = subprocess.Popen(
@@ -39,13 +49,13 @@ def at_terminal(
         start_new_session=True,
     )
     os.close(theirs)
-    out = b""
-    answered = not typed
+    out, answered = b"", 0
+    waiting = [(once, typed), *answers] if typed else list(answers)
     while chunk := _read(ours):
         out += chunk
-        if not answered and once.encode() in out:
-            os.write(ours, typed.encode())
-            answered = True
+        if waiting and waiting[0][0].encode() in out[answered:]:
+            os.write(ours, waiting.pop(0)[1].encode())
+            answered = len(out)
     os.close(ours)
     return process.wait(), out.decode().replace("\r\n", "\n")
 

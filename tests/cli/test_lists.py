@@ -33,8 +33,8 @@ def test_a_profile_with_a_hostile_name_is_shown_harmless(desk: Desk) -> None:
 def test_the_audit_table_is_read_newest_first_and_by_profile_and_action(stocked: Desk) -> None:
     stocked.call("prune")
     rows = stocked.call("audit", "--json").json
-    assert [set(row) for row in rows] == [{column.name for column in AUDIT_COLUMNS}] * 4
-    assert [row["action"] for row in rows] == ["prune", "prune", "backup", "backup"]
+    assert [set(row) for row in rows] == [{column.name for column in AUDIT_COLUMNS}] * 5
+    assert [row["action"] for row in rows] == ["sweep", "prune", "prune", "backup", "backup"]
     assert [row["profile"] for row in stocked.call("audit", "Ben", "--json").json] == ["Ben", "Ben"]
     assert len(stocked.call("audit", "--limit", "1", "--action", "backup", "--json").json) == 1
     nothing = stocked.call("audit", "Zed")
@@ -52,18 +52,22 @@ def test_a_damaged_row_of_the_audit_table_is_named(stocked: Desk) -> None:
 
 def test_a_dry_run_of_prune_shows_what_stays_and_why(stocked: Desk) -> None:
     plans = stocked.call("prune", "Ada", "--daily", "3", "--dry-run", "--json").json
-    assert [plan["profile"] for plan in plans] == ["Ada"]
-    shown = stocked.call("prune", "Ada", "--daily", "3", "--dry-run")
+    assert [plan["profile"] for plan in plans["profiles"]] == ["Ada"]
+    assert plans["sweep"] is None
+    assert stocked.call("prune", "--dry-run", "--json").json["sweep"]["snapshots"] == 2
+    shown = stocked.call("prune", "--daily", "3", "--dry-run")
     assert "3 daily" in shown.out
     assert "stays" in shown.out
+    assert "There is nothing to sweep" in shown.out
     assert stocked.call("audit", "--action", "prune", "--json").json == []
 
 
 def test_prune_tells_of_each_profile(stocked: Desk) -> None:
     ran = stocked.call("prune")
     assert ran.code == 0
-    assert [line.partition(":")[0] for line in ran.out.splitlines()] == ["Ada", "Ben"]
-    assert [row["action"] for row in stocked.call("prune", "--json").json] == ["prune", "prune"]
+    assert [line.partition(":")[0] for line in ran.out.splitlines()] == ["Ada", "Ben", "Repository"]
+    assert [row["action"] for row in stocked.call("prune", "--json").json] == ["prune", "prune", "sweep"]
+    assert [row["action"] for row in stocked.call("prune", "Ada", "--json").json] == ["prune"]
 
 
 def test_deleted_notes_are_listed_and_written_for_anki(stocked: Desk) -> None:

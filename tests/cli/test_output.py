@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.output import count, harmless, moment_here, outcome_text, say, say_trouble, seconds, show_json, show_text, size
+from cli.output import count, harmless, moment_here, outcome_text, say, say_trouble, seconds, show_json, show_text
+from recollect.units import size
 from storage.format.audit_row import Outcome
 
 

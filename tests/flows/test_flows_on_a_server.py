@@ -17,6 +17,7 @@ from tests.flows.on_prefect import Home, Run, deployments, run_of, start
 from tests.servers.prefect_server import PROJECT, prefect_environment, running
 from tests.servers.rclone import SECRET, s3_server
 
+PASSPHRASE = "correct-horse-battery-staple"
 STEPS = ["snapshot", "checksum", "upload", "retention-prune", "deletion-log-archive"]
 
 # The log is rewritten whenever some of the collection has been copied, as an Anki does that never rests.
@@ -226,7 +227,11 @@ def test_no_note_and_no_secret_gets_to_the_server_or_into_a_log(home: Home, tmp_
     marker = "a-thing-that-only-Ada-knows"
     add_note(home.collection("Ada"), marker)
     with s3_server(tmp_path / "s3", tmp_path) as s3:
-        secrets = {"RECOLLECT_REPO": s3.url("anki"), "RECOLLECT_REPO_OPTIONS": json.dumps(s3.options)}
+        secrets = {
+            "RECOLLECT_REPO": s3.url("anki"),
+            "RECOLLECT_REPO_OPTIONS": json.dumps(s3.options),
+            "RECOLLECT_PASSPHRASE": PASSPHRASE,
+        }
         runs = home.run(
             "end(back_up_all(return_state=True))\n"
             f"end(restore_profile('Ada', to={str(tmp_path / 'restored')!r}, return_state=True))\n"
@@ -248,8 +253,32 @@ def test_no_note_and_no_secret_gets_to_the_server_or_into_a_log(home: Home, tmp_
         content = path.read_bytes()
         assert marker.encode() not in content, path
         assert SECRET.encode() not in content, path
+        assert PASSPHRASE.encode() not in content, path
     storage = home.server.home / "storage"
     assert not storage.exists() or not any(storage.iterdir())
+
+
+def test_a_passphrase_comes_from_a_block_and_shows_nowhere_else(home: Home) -> None:
+    block = {"RECOLLECT_PASSPHRASE_BLOCK": "anki-backups"}
+    missing, backed_up = home.run(
+        "from prefect.blocks.system import Secret\n"
+        "end(back_up_profile('Ada', return_state=True))\n"
+        f"Secret(value={PASSPHRASE!r}).save('anki-backups')\n"
+        "end(back_up_profile('Ada', return_state=True))",
+        block,
+    )
+
+    assert missing.state == "Failed"
+    assert "No passphrase can be had from the Prefect block anki-backups" in missing.message
+    assert backed_up.state == "Completed", backed_up.message
+    assert json.loads((home.folder / "repository" / "recollect.json").read_text())["sealing"] == "aes-256-gcm"
+    for run in (missing, backed_up):
+        assert PASSPHRASE not in run.message + run.log()
+    assert PASSPHRASE not in (home.folder / "stderr.log").read_text()
+    opened = home.printed(
+        "from tasks.place import open_named; print(len(open_named().snapshots()))", {"RECOLLECT_PASSPHRASE": PASSPHRASE}
+    )
+    assert opened == "1\n"
 
 
 def test_chains_and_steps_do_without_prefect() -> None:
@@ -271,7 +300,8 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
     script = (
         "import json\n"
         "from prefect.flows import load_flow_from_entrypoint\n"
-        "for name in ('backup.back_up_profile', 'backup_all.back_up_all', 'restore.restore_profile', 'prune.prune'):\n"
+        "for name in ('backup.back_up_profile', 'backup_all.back_up_all', 'restore.restore_profile', 'prune.prune',\n"
+        "             'verify.verify'):\n"
         "    found = load_flow_from_entrypoint(f'flows.{name}')\n"
         "    print(json.dumps([found.name, found.parameters.model_dump()['properties']]))"
     )
@@ -287,7 +317,7 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
 
     assert ended.returncode == 0, ended.stderr
     found = dict(json.loads(line) for line in ended.stdout.splitlines())
-    assert set(found) == {"back-up-profile", "back-up-all", "restore-profile", "prune"}
+    assert set(found) == {"back-up-profile", "back-up-all", "restore-profile", "prune", "verify"}
     for parameters in found.values():
         for name, parameter in parameters.items():
             assert parameter.get("description"), name
@@ -313,14 +343,20 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
         "back-up-all": ("flows.backup_all.back_up_all", []),
         "restore-profile": ("flows.restore.restore_profile", []),
         "prune": ("flows.prune.prune", []),
+        "verify": ("flows.verify.verify", []),
     }
     schedules = {name: [plan["slug"] for plan in found["schedules"]] for name, found in deployed.items()}
-    assert schedules == {"back-up-all": ["every-half-hour"], "restore-profile": [], "prune": ["daily"]}
+    assert schedules == {
+        "back-up-all": ["every-half-hour"],
+        "restore-profile": [],
+        "prune": ["daily"],
+        "verify": ["weekly"],
+    }
     assert {
         name: found["concurrency_options"]["collision_strategy"]
         for name, found in deployed.items()
         if found["concurrency_options"]
-    } == {"back-up-all": "CANCEL_NEW", "prune": "CANCEL_NEW"}
+    } == {"back-up-all": "CANCEL_NEW", "prune": "CANCEL_NEW", "verify": "CANCEL_NEW"}
     assert _outcome(run) == ("COMPLETED", "Completed"), run.message
     assert run.message == "2 completed"
     assert [child.name for child in run.children()] == ["Ada", "Ben"]

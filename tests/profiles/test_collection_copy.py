@@ -49,7 +49,7 @@ class Hook:
         self.calls = 0
         self.told = 0
 
-    def advance(self, amount: int) -> None:
+    def advance(self, amount: int, files: int = 0) -> None:  # noqa: ARG002
         self.calls += 1
         self.told += amount
         self.act(self.calls)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from profiles.durable import sync_file, sync_folder, told_plainly
+from profiles import durable
+from profiles.durable import sync_file, sync_files_below, sync_folder, told_plainly
 from profiles.errors import TargetUnusable
 
 
@@ -57,3 +58,22 @@ def test_files_and_folders_are_synced_themselves_and_closed_again(
     for descriptor, _ in synced:
         with pytest.raises(OSError, match="Bad file descriptor"):
             os.fstat(descriptor)
+
+
+def test_files_below_a_folder_are_put_on_the_disk_whichever_way_the_system_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        (tmp_path / f"{number}.jpg").write_bytes(b"x")
+    (tmp_path / "folder").mkdir()
+    synced: list[object] = []
+    monkeypatch.setattr(os, "sync", lambda: synced.append("all"))
+    sync_files_below(tmp_path)
+    if sys.platform == "linux":
+        assert synced == ["all"]
+    monkeypatch.setattr(sys, "platform", "freebsd")
+    monkeypatch.setattr(durable, "sync_file", synced.append)
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    synced.clear()
+    sync_files_below(tmp_path)
+    assert sorted(map(str, synced)) == sorted(map(str, [tmp_path, *tmp_path.glob("*.jpg")]))

@@ -27,7 +27,7 @@ class Lingering:
         self.wal = wal
         self.waits = True
 
-    def advance(self, amount: int) -> None:
+    def advance(self, amount: int, files: int = 0) -> None:  # noqa: ARG002
         if amount == 0 or not self.waits:
             return
         self.waits = False

@@ -24,7 +24,8 @@ from storage.format.deletion_table import (
 )
 from storage.format.manifest import SnapshotId, profile_key
 from storage.format.sealing import OpenSeal, Purpose
-from storage.repository import Repository, create_repository
+from storage.opening import create_repository
+from storage.repository import Repository
 from storage.stores.address import open_store
 
 KEY = profile_key("Ada", "desk", "/home/ada")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -81,6 +82,52 @@ def test_blobs_in_missing_or_shortened_packs_count_as_not_stored(
         found = index.find(blob)
         assert (found is not None) == (blob in whole)
         assert found is None or present[found.pack] >= found.offset + found.stored
+
+
+@settings(deadline=None)
+@given(ENTRIES, ENTRIES, ENTRIES, st.sets(st.sampled_from(PACKS)), st.lists(IDS, max_size=20))
+def test_what_lies_only_in_distrusted_packs_is_found_but_counts_as_not_stored(
+    one: list[PackEntry], other: list[PackEntry], added: list[PackEntry], distrusted: set[PackId], asked: list[BlobId]
+) -> None:
+    index = Index([table_of(one), table_of(other)], None, distrusted)
+    index.add(added)
+    trusted = {entry.id for entry in one + other if entry.location.pack not in distrusted}
+    trusted |= {entry.id for entry in added}  # whoever just stored it knows that it is there
+    places: dict[BlobId, set[Location]] = {}
+    for entry in one + other:
+        places.setdefault(entry.id, set()).add(entry.location)
+    assert index.missing(asked) == set(asked) - trusted
+    latest = {entry.id: entry.location for entry in added}
+    for blob in asked:
+        assert (blob in index) == (blob in trusted)
+        copies = index.copies(blob)
+        assert set(copies) == places.get(blob, set()) | ({latest[blob]} if blob in latest else set())
+        assert len(copies) == len(set(copies))
+        doubts = [place.pack in distrusted for place in copies if place != latest.get(blob)]
+        assert doubts == sorted(doubts)
+        assert index.find(blob) == (copies[0] if copies else None)
+    assert distrusted.isdisjoint(index.packs().keys() - {place.pack for place in latest.values()})
+
+
+@settings(deadline=None)
+@given(ENTRIES, ENTRIES, st.lists(IDS, max_size=20))
+def test_rows_of_one_blob_form_a_group_and_of_two_blobs_never(
+    one: list[PackEntry], other: list[PackEntry], asked: list[BlobId]
+) -> None:
+    index = Index([table_of(one), table_of(other)])
+    groups = index.groups()
+    ids = index.ids(np.arange(len(groups)))
+    assert sorted(ids) == sorted(entry.id for entry in one + other)
+    for row, group in enumerate(groups):
+        assert ids[row] == ids[group]
+    assert len({ids[group] for group in groups}) == len(set(groups))
+    for blob, row in zip(asked, index.rows(asked), strict=True):
+        assert row == (ids.index(blob) if blob in ids else -1)
+    stored = {(entry.id, entry.location.pack): entry.location.stored for entry in one + other}
+    assert all(number >= 0 for number in index.stored_bytes())
+    for pack in PACKS:
+        found = index.entries_in(pack)
+        assert {(entry.id, entry.location.pack) for entry in found} == {key for key in stored if key[1] == pack}
 
 
 @settings(deadline=None)

@@ -23,7 +23,8 @@ from storage.intake import (
     store_folder,
 )
 from storage.listings import read_folder, read_pieces
-from storage.repository import Repository, create_repository
+from storage.opening import create_repository
+from storage.repository import Repository
 from storage.retrieval import folder_entries, holds_entry, read_whole_file, retrieve_entries, retrieve_file
 from storage.stores.address import open_store
 from tests.storage.small_backup import FIRST_MOMENT, PROFILE

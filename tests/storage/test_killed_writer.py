@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from storage.format.blob import pack_of_name
+from storage.opening import open_or_create_repository, open_repository
 from storage.reading import read_pack_table
-from storage.repository import Repository, open_or_create_repository, open_repository
+from storage.repository import Repository
 from storage.stores.address import open_store
 from tests.storage.small_backup import Source, back_up, blobs_of, restore, source_of
 from tests.storage.writer_to_kill import MEDIA, PAGES
@@ -84,7 +85,7 @@ def assert_nothing_half_written_counts(repository: Repository) -> None:
         assert pack is not None
         read_pack_table(repository.store, repository.seal, pack, item.size)
     repository.index()
-    assert repository.damaged_indexes == ()
+    assert repository.holdings().damaged_indexes == ()
 
 
 def test_a_writer_killed_at_any_moment_breaks_nothing_and_the_next_run_succeeds(writer: Writer, tmp_path: Path) -> None:

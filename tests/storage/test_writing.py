@@ -12,7 +12,8 @@ from storage import writing
 from storage.errors import Damaged, StorageError, StoreFull, StoreUnreachable
 from storage.format.blob import BlobId, BlobKind, PackId, pack_name
 from storage.format.index_table import read_index
-from storage.repository import Repository, create_repository, open_repository
+from storage.opening import create_repository, open_repository
+from storage.repository import Repository
 from storage.stores.address import open_store
 from storage.writing import PACKS_PER_INDEX, WriteSession
 from tests.faults.faulty_store import FaultyStore

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from storage import writing
-from storage.repository import open_or_create_repository
+from storage.opening import open_or_create_repository
 from storage.store import Store, StoredObject
 from storage.stores.address import open_store
 from tests.storage.small_backup import back_up, source_of

@@ -11,7 +11,8 @@ from storage.audit_table import read_rows
 from storage.errors import StoreFull, StoreUnreachable
 from storage.format.audit_row import AuditRow, Outcome
 from storage.format.manifest import Fact, Manifest
-from storage.repository import Repository, create_repository, open_repository
+from storage.opening import create_repository, open_repository
+from storage.repository import Repository
 from storage.stores.address import open_store
 from tasks.audit import audited, counts_of
 from tests.faults.faulty_store import WRITING, FaultyStore

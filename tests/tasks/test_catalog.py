@@ -10,7 +10,8 @@ import pytest
 from storage.errors import SnapshotUnknown
 from storage.format.listing import NOTHING
 from storage.format.manifest import Manifest, ProfileKey, StoredFolder, new_snapshot_id, profile_key, snapshot_name
-from storage.repository import Repository, create_repository
+from storage.opening import create_repository
+from storage.repository import Repository
 from storage.stores.address import open_store
 from tasks.catalog import Catalog, StoredProfile, choose_profile, choose_snapshot, read_catalog
 

@@ -23,6 +23,7 @@ from storage.format.audit_row import Outcome
 from storage.stores import local_medium
 from storage.stores.address import open_store
 from storage.stores.trouble import RetryRule
+from tasks.place import make_named
 from tests.faults.faulty_store import ANY, WRITING
 from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import (
@@ -44,12 +45,20 @@ from tests.storage.conftest import EVERY_KIND_OF_STORE, Places, places
 __all__ = ["places"]
 
 
-@pytest.mark.parametrize("kind", EVERY_KIND_OF_STORE)
+PASSPHRASE = "correct horse battery staple"
+
+
+@pytest.mark.parametrize(
+    ("kind", "passphrase"),
+    [*((kind, PASSPHRASE) for kind in EVERY_KIND_OF_STORE), ("local", None), ("s3-rclone", None)],
+)
 def test_a_profile_lives_through_backup_change_restore_and_prune(
-    house: House, tmp_path: Path, places: Places, kind: str
+    house: House, tmp_path: Path, places: Places, kind: str, passphrase: str | None
 ) -> None:
     place = places.new(kind)
-    with house.set(repo=place.url, repo_options=dict(place.options)) as there:
+    with house.set(repo=place.url, repo_options=dict(place.options), passphrase=passphrase) as there:
+        if passphrase is None:
+            make_named(secret=None)
         first_tables, first_media = tables_of(house.collection()), digests(house.media())
         result = back_up_several([], "default", back_up)
         assert [report.outcome for report in result.reports] == [Outcome.COMPLETED] * 2, result.summary()
@@ -108,13 +117,13 @@ def test_a_read_only_server_refuses_a_backup_and_gives_a_restore(house: House, t
     keys = make_ssh_keys(scratch)
     with (
         sftp_server(tmp_path / "served", scratch, keys=keys) as server,
-        house.set(repo=server.url("house"), repo_options=server.options),
+        house.set(repo=server.url("house"), repo_options=server.options, passphrase=PASSPHRASE),
     ):
         back_up_well()
     add_note(house.collection(), "later")
     with (
         sftp_server(tmp_path / "served", scratch, keys=keys, read_only=True) as server,
-        house.set(repo=server.url("house"), repo_options=server.options) as there,
+        house.set(repo=server.url("house"), repo_options=server.options, passphrase=PASSPHRASE) as there,
     ):
         report = back_up("Ada")
         assert report.outcome is Outcome.FAILED

@@ -582,7 +582,7 @@ def test_media_that_cannot_be_fetched_is_told_beside_the_collection_that_is_rest
 ) -> None:
     snapshot = back_up_well()
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise StoreUnreachable("The store went away", "Try again later")
 
     monkeypatch.setattr("flows.chains.restore.restore_media", broken)

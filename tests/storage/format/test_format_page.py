@@ -57,7 +57,7 @@ def test_every_line_of_the_examples_table_is_true(example: bytes) -> None:
     checked = 0
     for start, end, what in pieces:
         content = example[start:end]
-        number = re.search(r"(?:scheme:|method|kind|rows:|length|table:) (\d+)", what)
+        number = re.search(r"(?:scheme:|method|kind|rows:|padding:|length|table:) (\d+)", what)
         text = re.fullmatch(r"`(.*)`", what)
         if text or what in known:
             assert content == (text[1].encode() if text else known[what])

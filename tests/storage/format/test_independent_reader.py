@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import io
 import json
 import struct
@@ -9,11 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 import zstandard
 from blake3 import blake3
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage.format.blob import PART_BYTES
-from storage.repository import create_repository
+from storage.format.secret import typed_secret
+from storage.opening import create_repository
+from storage.repository import Repository
 from storage.stores.address import open_store
 from tests.storage.small_backup import Source, back_up, source_of
 
@@ -21,24 +30,58 @@ from tests.storage.small_backup import Source, back_up, source_of
 class Reader:
     """Reads a repository in a local folder. The numbers are the sections of the page."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, passphrase: str | None = None) -> None:
         self.root = root
         configuration = json.loads((root / "recollect.json").read_bytes())  # 1
-        assert set(configuration) == {"format", "id", "created_at", "sealing", "key_slots"}
-        assert (configuration["format"], configuration["sealing"], configuration["key_slots"]) == (1, "open", [])
-        identity = bytes.fromhex(configuration["id"])
-        self.key = blake3(identity, derive_key_context="recollect 2026-11-22 open seal").digest()  # 2
+        assert set(configuration) == {"format", "id", "created_at", "sealing"}
+        assert configuration["format"] == 1
+        self.identity = bytes.fromhex(configuration["id"])
+        self.id_key: bytes | None = None
+        if passphrase is None:
+            assert configuration["sealing"] == "open"
+            self.key = blake3(self.identity, derive_key_context="recollect 2026-11-22 open seal").digest()  # 2.1
+        else:
+            assert configuration["sealing"] == "aes-256-gcm"
+            self.unlock(passphrase)
         self.places: dict[bytes, dict[str, Any]] = {}
         for path in (root / "index").iterdir():  # 5
             table = pq.read_table(io.BytesIO(self.unseal(b"index", f"index/{path.name}".encode(), path.read_bytes())))
             self.places |= {row["id"]: row for row in table.to_pylist()}
 
+    def unlock(self, passphrase: str) -> None:  # 2.3
+        slots = [json.loads(path.read_bytes()) for path in (self.root / "keys").iterdir()]
+        (slot,) = (slot for slot in slots if slot["kind"] == "passphrase" and slot["repository"] == self.identity.hex())
+        kdf = slot["kdf"]
+        key = Argon2id(
+            salt=base64.b64decode(kdf["salt"]),
+            length=32,
+            iterations=kdf["time"],
+            lanes=kdf["lanes"],
+            memory_cost=kdf["memory_kib"],
+        ).derive(passphrase.encode())
+        named = ("format", "id", "repository", "kind", "label", "created_at", "generation")
+        cost = (kdf[name] for name in ("name", "salt", "time", "memory_kib", "lanes"))
+        told = [str(value).encode() for value in (*(slot[name] for name in named), *cost)]
+        bound = b"recollect 2026-11-22 key slot" + b"".join(struct.pack("<H", len(text)) + text for text in told)
+        wrapped = base64.b64decode(slot["keyring"])
+        keyring = AESGCM(key).decrypt(wrapped[:12], wrapped[12:], bound)
+        self.id_key, (count,) = keyring[:32], struct.unpack("<H", keyring[32:34])  # 2.4
+        rows = struct.iter_unpack("<H32s", keyring[34:])
+        info = b"recollect 2026-11-22 object keys"
+        self.keys = {number: HKDF(SHA256(), 32, salt=self.identity, info=info).derive(key) for number, key in rows}
+        assert len(self.keys) == count
+
     def unseal(self, purpose: bytes, name: bytes, stored: bytes) -> bytes:  # 2
-        scheme, plain, tag = stored[0], stored[1:-16], stored[-16:]
-        bound = struct.pack("<H", len(purpose)) + purpose + struct.pack("<H", len(name)) + name + plain
-        assert scheme == 0
-        assert blake3(bound, key=self.key).digest(16) == tag
-        return plain
+        bound = struct.pack("<H", len(purpose)) + purpose + struct.pack("<H", len(name)) + name
+        if self.id_key is None:  # 2.1
+            scheme, plain, tag = stored[0], stored[1:-16], stored[-16:]
+            assert scheme == 0
+            assert blake3(bound + plain, key=self.key).digest(16) == tag
+            return plain
+        scheme, generation = struct.unpack("<BH", stored[:3])  # 2.2
+        assert scheme == 1
+        cipher = AESGCM(hmac.digest(self.keys[generation], bound, "sha256"))
+        return cipher.decrypt(stored[3:15], stored[15:], self.identity + b"\1\0" + stored[:3] + bound)
 
     @staticmethod
     def unpack(packed: bytes, length: int) -> bytes:  # 3.2
@@ -55,7 +98,7 @@ class Reader:
         pack = place["pack"].hex()
         stored = (self.root / "packs" / pack[:2] / f"{pack}.pack").read_bytes()[place["offset"] :][: place["stored"]]
         plain = self.unpack(self.unseal(b"blob", bytes([place["kind"]]) + blob, stored), place["length"])
-        assert blake3(plain).digest() == blob
+        assert blake3(plain, key=self.id_key).digest() == blob
         return plain
 
     def pack_table(self, path: Path) -> list[tuple[int, bytes, int, int]]:  # 4
@@ -64,9 +107,9 @@ class Reader:
         assert content[-12:] == b"RECOLLECTEND"
         (length,) = struct.unpack("<I", content[-16:-12])
         table = self.unseal(b"pack table", pack, content[-16 - length : -16])
-        (count,) = struct.unpack("<I", table[:4])
-        rows = list(struct.iter_unpack("<B32sII", self.unpack(table[4:], 41 * count)))
-        assert 32 + sum(stored for _, _, stored, _ in rows) + length + 16 == len(content)
+        count, padding = struct.unpack("<II", table[:8])
+        rows = list(struct.iter_unpack("<B32sII", self.unpack(table[8:], 41 * count)))
+        assert 32 + sum(stored for _, _, stored, _ in rows) + padding + length + 16 == len(content)
         return rows
 
     def manifest(self, path: Path) -> dict[str, Any]:  # 7
@@ -110,13 +153,22 @@ class Reader:
         return files
 
 
-def test_a_reader_written_from_the_page_alone_restores_a_snapshot(tmp_path: Path) -> None:
+PASSPHRASE = "correct horse battery staple"
+SEALINGS = pytest.mark.parametrize("passphrase", [None, PASSPHRASE], ids=["open", "aes-256-gcm"])
+
+
+def made(root: Path, passphrase: str | None) -> Repository:
+    return create_repository(open_store(str(root)), None, typed_secret(passphrase) if passphrase else None)
+
+
+@SEALINGS
+def test_a_reader_written_from_the_page_alone_restores_a_snapshot(tmp_path: Path, passphrase: str | None) -> None:
     whole = source_of(3, pages=150, media=300)
     source = Source(
         whole.collection, {**whole.media, b"empty.png": b"", b"film.mp4": bytes(PART_BYTES) + b"the second part"}
     )
-    back_up(create_repository(open_store(str(tmp_path))), source, run=5)
-    reader = Reader(tmp_path)
+    back_up(made(tmp_path, passphrase), source, run=5)
+    reader = Reader(tmp_path, passphrase)
     (path,) = (tmp_path / "snapshots").glob("*/*")
     manifest = reader.manifest(path)
     (file,), (folder,) = manifest["files"], manifest["folders"]
@@ -129,8 +181,9 @@ def test_a_reader_written_from_the_page_alone_restores_a_snapshot(tmp_path: Path
     assert manifest["facts"] == {"notes": 5, "proven": True}
 
 
-def test_the_packs_say_all_that_the_index_says(tmp_path: Path) -> None:
-    back_up(create_repository(open_store(str(tmp_path))), source_of(1), run=0)
-    reader = Reader(tmp_path)
+@SEALINGS
+def test_the_packs_say_all_that_the_index_says(tmp_path: Path, passphrase: str | None) -> None:
+    back_up(made(tmp_path, passphrase), source_of(1), run=0)
+    reader = Reader(tmp_path, passphrase)
     told = [row for path in (tmp_path / "packs").glob("*/*.pack") for row in reader.pack_table(path)]
     assert {(row["kind"], row["id"], row["stored"], row["length"]) for row in reader.places.values()} == set(told)

@@ -16,8 +16,10 @@ from storage.format.pack import (
     TAIL_BYTES,
     TAIL_MAGIC,
     build_pack,
+    compress_table,
     decode_blob,
     encode_blob,
+    padded_length,
     read_pack,
     read_table,
     table_start,
@@ -47,9 +49,42 @@ def unpacked(content: bytes) -> list[tuple[BlobKind, bytes]]:
 
 @given(BLOBS)
 def test_a_pack_tells_itself_what_it_holds(blobs: list[tuple[BlobKind, bytes]]) -> None:
-    content = packed(blobs)
-    assert unpacked(content) == blobs
+    assert unpacked(packed(blobs)) == sorted(blobs, key=lambda one: one[0] is BlobKind.NODE)
     assert build_pack(SEAL, PACK, []).entries == ()
+
+
+class PaddingSeal(OpenSeal):
+    """As a seal that hides lengths."""
+
+    pads = True
+
+
+@given(BLOBS)
+def test_padding_leaves_few_lengths_and_no_trace_in_what_is_read(blobs: list[tuple[BlobKind, bytes]]) -> None:
+    seal = PaddingSeal(bytes(16))
+    encoded = [encode_blob(seal, kind, seal.blob_id(plain), plain) for kind, plain in blobs]
+    bare, padded = build_pack(SEAL, PACK, encoded), build_pack(seal, PACK, encoded)
+    assert padded.entries == bare.entries == read_pack(seal, PACK, padded.content)
+    body = HEAD_BYTES + sum(len(blob.stored) for blob in encoded)
+    # The table's own length tells only how many blobs there are.
+    assert len(padded.content) - len(bare.content) == padded_length(body) - body
+
+
+@given(st.integers(2, 2**40))
+def test_a_padded_length_is_at_most_an_eighth_longer_and_one_of_few(length: int) -> None:
+    padded = padded_length(length)
+    assert length <= padded <= length * 1.12 + 1
+    assert padded_length(padded) == padded
+    exponent = padded.bit_length() - 1
+    assert padded % (1 << max(0, exponent - exponent.bit_length())) == 0
+
+
+def test_padding_is_not_what_a_table_can_lie_about() -> None:
+    for padding in (1, 2**32 - 1):
+        table = SEAL.seal(Purpose.PACK_TABLE, PACK, compress_table([], padding))
+        content = HEAD_MAGIC + PACK + table + len(table).to_bytes(4, "little") + TAIL_MAGIC
+        with pytest.raises(Damaged):
+            read_pack(SEAL, PACK, content)
 
 
 @given(BLOBS)

@@ -1,0 +1,102 @@
+"""Forgetting snapshots by name, and having them back while they lie in the trash."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage.errors import Damaged, SnapshotUnknown, StorageError, UnsupportedFormat
+from storage.format.manifest import Manifest
+from storage.garbage import Rules
+from storage.repository import Repository, SnapshotRef
+from storage.trash import forgotten_manifest, forgotten_snapshots, put_back
+from tasks.audit import Report, audited
+from tasks.catalog import StoredProfile, choose_profile, choose_snapshot, matches, read_catalog
+from tasks.place import open_named
+from tasks.retention_prune import is_good
+
+
+class LastGoodSnapshot(StorageError):
+    """A profile would be left without a snapshot that can be relied on."""
+
+    code = "last-good-snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class InTrash:
+    """A forgotten snapshot that can still be had back, and until when at least (by the store's clock)."""
+
+    ref: SnapshotRef
+    manifest: Manifest
+    forgotten_at: datetime
+    until: datetime
+
+
+def forget(profile_name: str, snapshots: Sequence[str], repository_name: str = "default") -> Report:
+    """Move snapshots to the trash. Raises SnapshotUnknown, and LastGoodSnapshot when no good one would be left."""
+    repository = open_named(repository_name)
+    profile = choose_profile(read_catalog(repository), profile_name)
+    going = [choose_snapshot(profile, wanted) for wanted in snapshots]
+    _refuse_to_leave_nothing_good(repository, profile, going)
+    with audited("forget", profile.name, repository) as audit:
+        audit.profile_key = profile.key
+        for ref in going:
+            repository.move_to_trash(ref)
+        audit.note(snapshots_pruned=len(going), snapshot=going[0].id if len(going) == 1 else None)
+        audit.completed(
+            f"Forgotten: {_listed(going)}. For {Rules().undo.days} days `recollect forget --undo` brings "
+            f"{'it' if len(going) == 1 else 'them'} back"
+        )
+    return audit.report()
+
+
+def unforget(profile_name: str, snapshots: Sequence[str], repository_name: str = "default") -> Report:
+    """Bring snapshots back from the trash. Raises SnapshotUnknown when one is not there."""
+    repository = open_named(repository_name)
+    lying = [one for one in in_trash(repository) if profile_name in {one.manifest.profile, one.ref.profile_key}]
+    coming = [_chosen(lying, wanted, profile_name) for wanted in snapshots]
+    with audited("unforget", coming[0].manifest.profile, repository) as audit:
+        audit.profile_key = coming[0].ref.profile_key
+        refs = [put_back(repository, one.ref) for one in coming]
+        audit.note(snapshot=refs[0].id if len(refs) == 1 else None)
+        # Under new ids: a name in a repository is never used twice.
+        audit.completed(f"Back from the trash: {_listed(refs)}")
+    return audit.report()
+
+
+def in_trash(repository: Repository) -> list[InTrash]:
+    """The forgotten snapshots that can still be had back, oldest first. One that can't be read is left out."""
+    found: list[InTrash] = []
+    for one in forgotten_snapshots(repository):
+        try:
+            manifest = forgotten_manifest(repository, one.ref)
+        except (Damaged, UnsupportedFormat, SnapshotUnknown):
+            continue
+        found.append(InTrash(one.ref, manifest, one.forgotten_at, one.forgotten_at + Rules().undo))
+    return found
+
+
+def _chosen(lying: Sequence[InTrash], wanted: str, profile_name: str) -> InTrash:
+    meant = [one for one in lying if matches(one.ref, wanted)]
+    if len(meant) == 1:
+        return meant[0]
+    raise SnapshotUnknown(
+        f"{'Several forgotten snapshots' if meant else 'No forgotten snapshot'} of {profile_name!r} "
+        f"{'answer' if meant else 'answers'} to {wanted!r}",
+        "List what is in the trash with `recollect forget --list`",
+    )
+
+
+def _refuse_to_leave_nothing_good(repository: Repository, profile: StoredProfile, going: Sequence[SnapshotRef]) -> None:
+    manifests = zip(profile.refs, repository.manifests(profile.refs), strict=True)
+    good = {ref for ref, manifest in manifests if isinstance(manifest, Manifest) and is_good(manifest)}
+    if good and good <= set(going):
+        raise LastGoodSnapshot(
+            f"Nothing was forgotten, for {profile.name} would have no good snapshot left",
+            "Make a new one first with `recollect backup`",
+        )
+
+
+def _listed(refs: Sequence[SnapshotRef]) -> str:
+    return f"the snapshot{'s' if len(refs) > 1 else ''} {', '.join(ref.id for ref in refs)}"

@@ -1,0 +1,66 @@
+"""Sweeping: what no snapshot of a repository needs any more is condemned, and a day later removed."""
+
+from __future__ import annotations
+
+import contextlib
+
+from recollect.units import size
+from storage.errors import StorageError
+from storage.repository import Repository
+from storage.stores.fsspec_store import sweep_leftovers
+from storage.sweeping import Sweeper, SweepPlan, Swept
+from tasks.audit import Report, audited
+from tasks.place import open_named
+from tasks.sweep import carry_out_sweep, plan_sweep
+
+
+def planned_sweep(repository: Repository, *, accept: bool = False) -> SweepPlan:
+    """What a sweep would do now. Raises SweepRefused where it would refuse."""
+    return Sweeper(repository, accept=accept).plan()
+
+
+def sweep(repository_name: str = "default", *, accept: bool = False) -> Report:
+    """Sweep a repository, of packs and of what killed writers left.
+
+    `accept` is a person's own word that what looks wrong is right. What is refused without it counts as failed, for
+    somebody must look.
+    """
+    repository = open_named(repository_name)
+    # Tidying up must not keep anything else from being done.
+    with contextlib.suppress(StorageError):
+        sweep_leftovers(repository.store)
+    with audited("sweep", "", repository) as audit:
+        sweeper = Sweeper(repository, accept=accept)
+        swept = carry_out_sweep(sweeper, plan_sweep(sweeper))
+        audit.note(
+            snapshots_expired=swept.expired,
+            packs_condemned=len(swept.condemned),
+            packs_anew=len(swept.packed_anew),
+            packs_pardoned=len(swept.pardoned),
+            packs_removed=len(swept.removed),
+            bytes_removed=swept.bytes_removed,
+        )
+        if _did_anything(swept):
+            audit.completed(_told(swept))
+        else:
+            audit.unchanged("There was nothing to sweep")
+    return audit.report()
+
+
+def _did_anything(swept: Swept) -> bool:
+    return any((swept.expired, swept.removed, swept.condemned, swept.packed_anew, swept.pardoned, swept.folded))
+
+
+def _told(swept: Swept) -> str:
+    condemned = (*swept.condemned, *swept.packed_anew)
+    parts = [
+        f"{len(swept.removed)} packs ({size(swept.bytes_removed)}) were removed" if swept.removed else "",
+        f"{len(condemned)} packs ({size(sum(use.size for use in condemned))}) are condemned, and will be removed when "
+        "they have been so for a day"
+        if condemned
+        else "",
+        f"{len(swept.pardoned)} condemned packs are needed after all, and stay" if swept.pardoned else "",
+        f"{swept.expired} forgotten snapshots can't be had back any more" if swept.expired else "",
+        f"{swept.folded} index files were folded into one" if swept.folded else "",
+    ]
+    return "; ".join(part for part in parts if part)

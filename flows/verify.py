@@ -1,0 +1,29 @@
+"""The flow *verify*."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from flows.chains import verify as chain
+from flows.parameters import RepositoryName
+from flows.states import in_a_state, state_of
+from storage.verification import Scope
+
+Percent = Annotated[float, Field(gt=0, le=100)]
+
+
+@flow(name="verify", persist_result=False)
+def verify(repository: RepositoryName = "default", read_percent: Percent | None = None) -> State[Any]:
+    """Verify that a repository holds all that its snapshots need, and read a part of it back.
+
+    Args:
+        repository: "default", or the name of a repository in the settings.
+        read_percent: How much of all bytes to read back, those first that were not read for the longest; leave it empty
+            to read none.
+    """
+    scope = Scope() if read_percent is None else Scope(data=True, share=read_percent / 100)
+    return in_a_state(lambda: state_of(chain.verify(repository, scope).report))

@@ -1,0 +1,253 @@
+"""What of a repository nothing needs any more: deciding only, nothing here removes anything.
+
+The protocol needs no locks (`docs/architecture.md`, "Removing while others write"). A pack that nothing needs is first
+condemned, for all to see; writers stop relying on it from then on. When the verdict is a day old by the store's clock,
+and no snapshot of a fresh listing needs the pack, it is removed; if one does, the pack is pardoned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from storage.format.blob import BlobId, PackId
+from storage.format.pack import HEAD_BYTES
+from storage.format.verdict import Finding, Verdict
+from storage.holdings import Holdings, distrusted_packs
+from storage.index import Index, Rows
+
+_SMALL_PACK = 4 * 1024 * 1024
+_SMALL_PACKS = 16
+"""So many small packs are packed into few: each costs a place in every listing, and a request in every restore."""
+
+_WORTH_PACKING_ANEW = 0.5
+"""A pack is packed anew when less than this share of it is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How careful a sweep is. The defaults are what keeps every snapshot safe; tests shorten them."""
+
+    grace: timedelta = timedelta(hours=24)
+    """How long a condemned pack stays, and how old a pack must be to be condemned: longer than any backup runs."""
+    undo: timedelta = timedelta(days=7)
+    """How long a forgotten snapshot can be had back."""
+    listing_holds: timedelta = timedelta(minutes=10)
+    """Nothing is removed later than this after the listing of snapshots that justified it."""
+    most_packed_anew: int = 2 * 1024 * 1024 * 1024
+    """Bytes that one run packs anew at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackUse:
+    """A pack, its size in bytes, and how many of them hold what is needed from there."""
+
+    pack: PackId
+    size: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PackFates:
+    """What is to become of packs and of the verdicts on them."""
+
+    condemn: tuple[PackUse, ...]
+    """Nothing needs them any more."""
+    pack_anew: tuple[PackUse, ...]
+    """Mostly not needed, or small and many: what is needed of them goes into new packs, then they are condemned."""
+    remove: tuple[PackUse, ...]
+    """Condemned long enough ago, and not needed."""
+    pardon: tuple[PackUse, ...]
+    """Condemned long enough ago, and needed all the same."""
+    spent: tuple[str, ...]
+    """Verdicts that have nothing to say any more, in the order to remove them in."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The fates as values that JSON can hold."""
+
+        def packs(uses: Iterable[PackUse]) -> list[dict[str, Any]]:
+            return [{"pack": use.pack.hex(), "bytes": use.size, "needed_bytes": use.needed} for use in uses]
+
+        return {
+            "remove": packs(self.remove),
+            "condemn": packs(self.condemn),
+            "pack_anew": packs(self.pack_anew),
+            "pardon": packs(self.pardon),
+            "spent_verdicts": list(self.spent),
+        }
+
+
+class Needs:
+    """Which stored copies the blobs of the live snapshots need."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._groups = index.groups()
+        self._live = np.zeros(len(self._groups), dtype=bool)
+        self._stored = index.stored_bytes().astype(np.int64)
+
+    def need(self, blobs: list[BlobId]) -> list[BlobId]:
+        """Mark blobs as needed; returns those that the index does not know at all."""
+        rows = self._index.rows(blobs)
+        self._live[rows[rows >= 0]] = True
+        return [blobs[number] for number in np.flatnonzero(rows < 0)]
+
+    def by_pack(self, trusted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """By number of pack: bytes needed from it, and whether it holds something needed that no trusted pack holds.
+
+        Of several copies in `trusted` packs (by number) one alone counts: the one in the pack of which the most is
+        needed, so that what lies twice comes together in few packs. Whoever looks at the same packs decides the same.
+        """
+        count = len(self._index.pack_ids)
+        live = self._live[self._groups]
+        pack_of_row = self._index.pack_of_row
+        usable = live & trusted[pack_of_row]
+        most = np.bincount(pack_of_row[usable], weights=self._stored[usable], minlength=count)
+        order = sorted(range(count), key=lambda number: (-most[number], self._index.pack_ids[number]))
+        rank = np.empty(count, dtype=np.int64)
+        rank[order] = np.arange(count)
+        rows = np.flatnonzero(usable)
+        rows = rows[np.lexsort((rank[pack_of_row[rows]], self._groups[rows]))]
+        chosen = rows[np.unique(self._groups[rows], return_index=True)[1]]
+        needed = np.bincount(pack_of_row[chosen], weights=self._stored[chosen], minlength=count).astype(np.int64)
+        held = np.zeros(len(self._groups), dtype=bool)
+        held[self._groups[chosen]] = True
+        alone = live & ~held[self._groups]
+        only_there = np.zeros(count, dtype=bool)
+        only_there[pack_of_row[alone]] = True
+        # What lies nowhere else is needed from wherever it lies.
+        needed += np.bincount(pack_of_row[alone], weights=self._stored[alone], minlength=count).astype(np.int64)
+        return needed, only_there
+
+    def only_in(self, packs: Collection[PackId], going: Collection[PackId]) -> Rows:
+        """The rows of needed blobs that lie in these packs, each blob once.
+
+        Left out is what lies in a pack, too, that can be relied on and is not `going`: stored once more it would lie
+        there twice, and the new pack would be mostly useless as well.
+        """
+        if not len(self._groups):
+            return np.empty(0, dtype=np.intp)
+        pack_of_row, distrusts = self._index.pack_of_row, self._index.distrusts
+        wanted = np.array([pack in packs for pack in self._index.pack_ids], dtype=bool)
+        stays = np.array([pack not in going for pack in self._index.pack_ids], dtype=bool) & ~wanted & ~distrusts
+        elsewhere = np.zeros(len(self._groups), dtype=bool)
+        elsewhere[self._groups[stays[pack_of_row]]] = True
+        rows = np.flatnonzero((self._live & ~elsewhere)[self._groups] & wanted[pack_of_row])
+        return np.asarray(rows[np.unique(self._groups[rows], return_index=True)[1]], dtype=np.intp)
+
+
+def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime) -> PackFates:
+    """What is to become of each pack, `now` being the store's time."""
+    index = holdings.index
+    trusted = ~index.distrusts if index.pack_ids else np.empty(0, dtype=bool)
+    needed, only_there = needs.by_pack(trusted)
+    numbers = {pack: number for number, pack in enumerate(index.pack_ids)}
+
+    def use(pack: PackId) -> PackUse:
+        number = numbers.get(pack)
+        return PackUse(pack, holdings.packs[pack].size, int(needed[number]) if number is not None else 0)
+
+    distrusted = distrusted_packs(holdings.verdicts)
+    old = [
+        use(pack)
+        for pack, found in holdings.packs.items()
+        if pack not in distrusted and now - found.modified >= rules.grace
+    ]
+    due = [use(pack) for pack in _due(holdings, rules, now) if pack in holdings.packs]
+    superseded = [
+        use(pack)
+        for pack in _quarantined(holdings)
+        if pack in holdings.packs and not (pack in numbers and only_there[numbers[pack]])
+    ]
+    pardon = [one for one in due if one.pack in numbers and only_there[numbers[one.pack]]]
+    remove = [one for one in due if one not in pardon]
+    return PackFates(
+        condemn=(*(one for one in old if not one.needed), *superseded),
+        pack_anew=tuple(_worth_packing_anew([one for one in old if one.needed], index.packs(), rules)),
+        remove=tuple(remove),
+        pardon=tuple(pardon),
+        spent=_spent(holdings, rules, now),
+    )
+
+
+def _worth_packing_anew(uses: list[PackUse], ends: Mapping[PackId, int], rules: Rules) -> Iterable[PackUse]:
+    """Those of `uses` that are packed anew; `ends` says where in each pack its blobs end.
+
+    A pack's table and padding don't count: packed anew they would be as long, and be packed anew for ever.
+    """
+    small = [one for one in uses if one.size < _SMALL_PACK]
+    few = small if len(small) >= _SMALL_PACKS else []
+    left = rules.most_packed_anew
+    # What gives back the most for each byte that is moved comes first.
+    for one in sorted(uses, key=lambda one: (one.needed / max(one.size, 1), one.pack)):
+        mostly_useless = one.needed < (ends[one.pack] - HEAD_BYTES) * _WORTH_PACKING_ANEW
+        if (mostly_useless or one in few) and one.needed <= left:
+            left -= one.needed
+            yield one
+
+
+def _due(holdings: Holdings, rules: Rules, now: datetime) -> list[PackId]:
+    """The packs that were condemned long enough ago, and not pardoned since."""
+    due: set[PackId] = set()
+    for verdict in _of(holdings, Finding.CONDEMNED):
+        if _age(holdings, verdict, now) >= rules.grace:
+            due |= verdict.packs - _answered(holdings, verdict, _of(holdings, Finding.PARDONED))
+    return sorted(due)
+
+
+def _quarantined(holdings: Holdings) -> list[PackId]:
+    """The packs that are quarantined and not condemned as well."""
+    return sorted(_named_in(_of(holdings, Finding.QUARANTINED)) - _named_in(_of(holdings, Finding.CONDEMNED)))
+
+
+def _spent(holdings: Holdings, rules: Rules, now: datetime) -> tuple[str, ...]:
+    """The verdicts that may go.
+
+    Until a pardon is two graces old no writer may rely on what it pardons. And until a removal is a grace old a late
+    listing could show a pack that is gone, and one of verdicts could lack the newest: so the older ones stay, too.
+    """
+    lately = [one for one in _of(holdings, Finding.REMOVED) if _age(holdings, one, now) < rules.grace]
+    there = holdings.packs.keys() | _named_in(lately)
+    old_pardons = [
+        verdict for verdict in _of(holdings, Finding.PARDONED) if _age(holdings, verdict, now) >= 2 * rules.grace
+    ]
+    spent: list[str] = []
+    standing: list[Verdict] = []
+    for verdict in _of(holdings, Finding.CONDEMNED):
+        speaks_of = (verdict.packs & there) - _answered(holdings, verdict, old_pardons)
+        if speaks_of:
+            standing.append(verdict)
+        else:
+            spent.append(verdict.name)
+    spent += [one.name for one in _of(holdings, Finding.QUARANTINED) if one.packs.isdisjoint(there)]
+    spent += [one.name for one in _of(holdings, Finding.REMOVED) if one not in lately]
+    # A pardon outlives the condemnations that it answers: those go first.
+    spent += [
+        pardon.name for pardon in old_pardons if not any(_answered(holdings, verdict, [pardon]) for verdict in standing)
+    ]
+    return tuple(spent)
+
+
+def _answered(holdings: Holdings, verdict: Verdict, pardons: Iterable[Verdict]) -> frozenset[PackId]:
+    """The packs of a verdict that these pardons answer: those that are not older than it."""
+    condemned_at = holdings.verdict_files[verdict.name].modified
+    return verdict.packs & _named_in(
+        pardon for pardon in pardons if holdings.verdict_files[pardon.name].modified >= condemned_at
+    )
+
+
+def _age(holdings: Holdings, verdict: Verdict, now: datetime) -> timedelta:
+    return now - holdings.verdict_files[verdict.name].modified
+
+
+def _of(holdings: Holdings, finding: Finding) -> list[Verdict]:
+    return [verdict for verdict in holdings.verdicts if verdict.finding is finding]
+
+
+def _named_in(verdicts: Iterable[Verdict]) -> frozenset[PackId]:
+    return frozenset(pack for verdict in verdicts for pack in verdict.packs)

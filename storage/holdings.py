@@ -1,0 +1,194 @@
+"""What a repository is seen to hold at one moment: its packs, the verdicts on them, and which blob lies where."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+
+from storage.errors import Damaged, ObjectMissing, UnsupportedFormat
+from storage.format.blob import PackId, pack_of_name
+from storage.format.index_table import INDEX_SCHEMA, index_table, packs_named, read_index
+from storage.format.pack import PackEntry
+from storage.format.sealing import Seal
+from storage.format.verdict import VERDICTS, Finding, Verdict, is_verdict_name, read_verdict
+from storage.index import Index
+from storage.object_cache import CachedStore
+from storage.reading import read_pack_table
+from storage.store import StoredObject
+
+_READS_AT_ONCE = 8
+_BYTES_AT_ONCE = 8 * 1024 * 1024
+_LOOKS = 3
+"""A fold replaces index files; it would have to do so each time between listing and reading them."""
+
+_INDEX_NAME = re.compile(r"index/[0-9a-f]{32}")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """A repository's packs, index files and verdicts, as one look found them."""
+
+    index: Index
+    packs: Mapping[PackId, StoredObject]
+    index_files: tuple[StoredObject, ...]
+    verdicts: tuple[Verdict, ...]
+    verdict_files: Mapping[str, StoredObject]
+    """Every verdict's object by its name, also of those that could not be read."""
+    unindexed: tuple[PackEntry, ...]
+    """What lies in packs that no index file names; they were asked for their own tables."""
+    damaged_indexes: tuple[Damaged, ...]
+    damaged_verdicts: tuple[Damaged | UnsupportedFormat, ...]
+
+
+def distrusted_packs(verdicts: Iterable[Verdict]) -> frozenset[PackId]:
+    """The packs that no writer may rely on. A pardon changes nothing about that: its time comes with its removal."""
+    return frozenset(pack for verdict in verdicts if verdict.finding is not Finding.PARDONED for pack in verdict.packs)
+
+
+def look(source: CachedStore, seal: Seal) -> Holdings:
+    """See what a repository holds.
+
+    The order matters. Verdicts are listed first: whoever carries one out removes packs first and the verdict last, so
+    that a pack that is on its way out is either named by a verdict or not listed. Index files are listed before packs,
+    which are written first. Packs that no index file names are asked for their own tables: those of a run that was
+    killed before it wrote its index, and those whose index file is damaged or lost.
+    """
+    for _ in range(_LOOKS):
+        with contextlib.suppress(_IndexReplaced):
+            return _look_once(source, seal, pass_over_missing=False)
+    # A late listing goes on showing what is gone: the packs in it are asked themselves.
+    return _look_once(source, seal, pass_over_missing=True)
+
+
+def _look_once(source: CachedStore, seal: Seal, *, pass_over_missing: bool) -> Holdings:
+    verdict_files = list_verdicts(source)
+    verdicts, damaged_verdicts = read_verdicts(source, seal, verdict_files)
+    source.cache.keep_only(VERDICTS, verdict_files)
+    index_files = tuple(item for item in source.store.list("index") if _INDEX_NAME.fullmatch(item.name))
+    source.cache.keep_only("index", [item.name for item in index_files])
+    packs = list_packs(source)
+    damaged_indexes: list[Damaged] = []
+    unindexed: list[PackEntry] = []
+
+    def tables() -> Iterator[pa.Table]:
+        # One after the other, for together they are as large as the index itself.
+        named: set[PackId] = set()
+        for table in _index_tables(source, seal, index_files, pass_over_missing=pass_over_missing):
+            if isinstance(table, Damaged):
+                damaged_indexes.append(table)
+                continue
+            named |= packs_named([table])
+            yield table
+            del table
+        unindexed.extend(_entries_of(source, seal, [found for pack, found in packs.items() if pack not in named]))
+        yield index_table(unindexed)
+
+    index = Index(tables(), {pack: found.size for pack, found in packs.items()}, distrusted_packs(verdicts))
+    return Holdings(
+        index=index,
+        packs=packs,
+        index_files=index_files,
+        verdicts=verdicts,
+        verdict_files=verdict_files,
+        unindexed=tuple(unindexed),
+        damaged_indexes=tuple(damaged_indexes),
+        damaged_verdicts=damaged_verdicts,
+    )
+
+
+def list_packs(source: CachedStore) -> dict[PackId, StoredObject]:
+    """The packs that are there now."""
+    found = ((pack_of_name(item.name), item) for item in source.store.list("packs"))
+    return {pack: item for pack, item in found if pack is not None}
+
+
+def list_verdicts(source: CachedStore) -> dict[str, StoredObject]:
+    """The verdicts that are there now, unread."""
+    return {item.name: item for item in source.store.list(VERDICTS) if is_verdict_name(item.name)}
+
+
+def read_verdicts(
+    source: CachedStore, seal: Seal, names: Iterable[str]
+) -> tuple[tuple[Verdict, ...], tuple[Damaged | UnsupportedFormat, ...]]:
+    """The verdicts of these names, and why others can't be read. One that is gone by now has been carried out.
+
+    What a damaged verdict names stays where it is: no sweep can read it either.
+    """
+
+    def read(name: str) -> Verdict | Damaged | UnsupportedFormat | None:
+        try:
+            return source.fetched(name, lambda content: read_verdict(seal, name, content))
+        except (Damaged, UnsupportedFormat) as trouble:
+            return trouble
+        except ObjectMissing:
+            return None
+
+    found = _side_by_side(read, list(names))
+    return (
+        tuple(verdict for verdict in found if isinstance(verdict, Verdict)),
+        tuple(trouble for trouble in found if isinstance(trouble, Damaged | UnsupportedFormat)),
+    )
+
+
+def read_index_file(source: CachedStore, seal: Seal, name: str) -> pa.Table:
+    """The table of one index file. Raises Damaged, and ObjectMissing when it was replaced meanwhile."""
+    return source.fetched(name, lambda content: read_index(seal, name, content))
+
+
+class _IndexReplaced(Exception):
+    """An index file is gone since it was listed: a newer one has taken its place."""
+
+
+def _index_tables(
+    source: CachedStore, seal: Seal, files: Sequence[StoredObject], *, pass_over_missing: bool
+) -> Iterator[pa.Table | Damaged]:
+    """The tables of all index files, damage in the place of one that can't be read."""
+
+    def read(item: StoredObject) -> pa.Table | Damaged:
+        try:
+            return read_index_file(source, seal, item.name)
+        except Damaged as damage:
+            return damage
+        except ObjectMissing as missing:
+            if pass_over_missing:
+                return INDEX_SCHEMA.empty_table()
+            raise _IndexReplaced from missing
+
+    group: list[StoredObject] = []
+    for item in files:
+        # Small files side by side, large ones one after the other.
+        if group and sum(one.size for one in (*group, item)) > _BYTES_AT_ONCE:
+            yield from _side_by_side(read, group)
+            group = []
+        group.append(item)
+    yield from _side_by_side(read, group)
+
+
+def _entries_of(source: CachedStore, seal: Seal, packs: Iterable[StoredObject]) -> list[PackEntry]:
+    """What these packs say themselves that they hold; one that is torn, damaged or gone by now says nothing."""
+
+    def read(item: StoredObject) -> tuple[PackEntry, ...]:
+        pack = pack_of_name(item.name)
+        assert pack is not None
+        try:
+            return read_pack_table(source.store, seal, pack, item.size)
+        except (Damaged, ObjectMissing):
+            return ()
+
+    return [entry for entries in _side_by_side(read, list(packs)) for entry in entries]
+
+
+_Item = TypeVar("_Item")
+
+
+def _side_by_side(read: Callable[[_Item], T], items: list[_Item]) -> list[T]:
+    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="look") as pool:
+        return list(pool.map(read, items))

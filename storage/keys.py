@@ -1,0 +1,351 @@
+"""The keys of an encrypted repository: opened with a secret, given to more secrets, taken from some, made anew.
+
+Each slot is an object of its own below `keys/`, written once and removed once, so that no crash can leave one half
+changed. A new slot is always stored, read back and opened before an old one goes.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from blake3 import blake3
+
+from storage.errors import (
+    Damaged,
+    KeySlotNeeded,
+    KeySlotUnknown,
+    ObjectMissing,
+    SecretRefused,
+    StorageError,
+    UnsupportedFormat,
+)
+from storage.format.configuration import Configuration
+from storage.format.key_slot import (
+    LONGEST_LABEL,
+    LONGEST_SLOT,
+    USUAL_COST,
+    GuessingCost,
+    KeySlot,
+    read_slot,
+    slot_name,
+    slot_of_name,
+    unwrap_keyring,
+    wrap_keyring,
+    write_slot,
+)
+from storage.format.keyring import MOST_GENERATIONS, Keyring, with_new_generation
+from storage.format.secret import Secret, SecretKind, looks_like_a_recovery_key, refuse_weak
+from storage.store import Store, StoredObject
+
+MOST_SLOTS = 32
+"""More are not looked at: a store must not keep a reader busy with guesses for ever."""
+
+_READS_AT_ONCE = 8
+_TRUSTED_FOR_S = 600
+"""So long an opened keyring serves a process again. A process that runs for days must hear of a rotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlotListing:
+    """The slots of a repository, oldest first, and what was wrong with those that can't be read."""
+
+    slots: tuple[KeySlot, ...]
+    troubles: tuple[StorageError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unlocked:
+    """The keys, and the slot that they came from."""
+
+    keyring: Keyring
+    slot: KeySlot
+
+
+@dataclass(frozen=True, slots=True)
+class RotationPlan:
+    """What a rotation would do: slots that are rewritten, with the secret of each, and slots that are removed.
+
+    `replaced` are the old forms of those that are rewritten.
+    """
+
+    keyring: Keyring
+    rewritten: tuple[tuple[KeySlot, Secret], ...]
+    replaced: tuple[KeySlot, ...]
+    dropped: tuple[KeySlot, ...]
+    unreadable: tuple[str, ...] = field(default=())
+
+
+def list_slots(store: Store, configuration: Configuration) -> SlotListing:
+    """What `keys/` holds for this repository. Slots that were made for another one are passed over."""
+
+    def read(item: StoredObject) -> KeySlot | StorageError | None:
+        if item.size > LONGEST_SLOT:
+            return Damaged(
+                f"Damage in the repository: the key slot {item.name} is too long", "Remove that object by hand"
+            )
+        try:
+            return read_slot(item.name, store.read(item.name))
+        except ObjectMissing:
+            return None  # removed since it was listed
+        except (Damaged, UnsupportedFormat) as trouble:
+            return trouble
+
+    items = [item for item in store.list("keys") if slot_of_name(item.name) is not None]
+    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="slots") as pool:
+        found = list(pool.map(read, items[:MOST_SLOTS]))
+    slots = [slot for slot in found if isinstance(slot, KeySlot) and slot.repository == configuration.id]
+    return SlotListing(
+        tuple(sorted(slots, key=lambda slot: (slot.created_at, slot.generation, slot.id))),
+        tuple(trouble for trouble in found if isinstance(trouble, StorageError)),
+    )
+
+
+def unlock(store: Store, configuration: Configuration, secret: Secret) -> Unlocked:
+    """Open the repository's keys with `secret`: of all slots that it opens, the one that knows the newest key.
+
+    Raises SecretRefused when it opens none, and Damaged when there is no slot that can be read.
+    """
+    listing = list_slots(store, configuration)
+    # Of a rotation that was cut short there may be two slots for one secret.
+    for slot in sorted(listing.slots, key=lambda slot: slot.generation, reverse=True):
+        keyring = unwrap_keyring(slot, secret)
+        if keyring is not None:
+            return Unlocked(keyring, slot)
+    raise _not_opened(store, listing, secret)
+
+
+def unlock_once(store: Store, configuration: Configuration, secret: Secret) -> Keyring:
+    """As `unlock`, but what was opened in this process a while ago is not opened again: guessing takes its time."""
+    mark = _mark(configuration, secret)
+    with _remembered_lock:
+        found = _remembered.get(mark)
+        if found is None or time.monotonic() - found[1] > _TRUSTED_FOR_S:
+            found = unlock(store, configuration, secret).keyring, time.monotonic()
+            _remembered[mark] = found
+    return found[0]
+
+
+def forget_unlocked() -> None:
+    """Open again what was opened before: the keys have changed."""
+    with _remembered_lock:
+        _remembered.clear()
+
+
+def add_slot(
+    store: Store,
+    configuration: Configuration,
+    keyring: Keyring,
+    secret: Secret,
+    label: str = "",
+    *,
+    cost: GuessingCost | None = None,
+) -> KeySlot:
+    """Let `secret` open the repository, too. Raises SecretRefused for a weak one."""
+    refuse_weak(secret)
+    return _store_slot(store, configuration, keyring, secret, label=_checked_label(label), cost=cost)
+
+
+def _store_slot(
+    store: Store,
+    configuration: Configuration,
+    keyring: Keyring,
+    secret: Secret,
+    *,
+    label: str,
+    cost: GuessingCost | None,
+) -> KeySlot:
+    slot = wrap_keyring(
+        secret,
+        keyring,
+        repository=configuration.id,
+        label=label,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        cost=cost or USUAL_COST,
+    )
+    name, content = slot_name(slot.id), write_slot(slot)
+    store.create(name, content)
+    if store.read(name) != content or unwrap_keyring(slot, secret) != keyring:
+        store.remove(name)
+        raise Damaged(
+            f"The new key slot {name} did not arrive whole in {store.url}, and was taken away again",
+            "Check that disk or server, and this computer's memory, then try again",
+        )
+    return slot
+
+
+def find_slot(listing: SlotListing, wanted: str) -> KeySlot:
+    """The slot whose id is or begins with `wanted`. Raises KeySlotUnknown."""
+    found = [slot for slot in listing.slots if wanted and slot.id.startswith(wanted.lower())]
+    if len(found) != 1:
+        raise KeySlotUnknown(
+            "No key slot goes by that id" if not found else "Several key slots begin like that",
+            f"There are: {_enumerated(listing.slots)}",
+        )
+    return found[0]
+
+
+def remove_slot(store: Store, configuration: Configuration, slot_id: str, opened_by: KeySlot) -> tuple[KeySlot, ...]:
+    """Take a slot away; returns those that remain. `opened_by` is the slot that whoever asks came in by.
+
+    Raises KeySlotNeeded for the slot that they came in by, as that is what they can surely open, and for the last one
+    that knows the newest key; KeySlotUnknown when there is no such slot.
+    """
+    listing = list_slots(store, configuration)
+    gone = find_slot(listing, slot_id)
+    remaining = tuple(slot for slot in listing.slots if slot.id != gone.id)
+    if gone.id == opened_by.id:
+        raise KeySlotNeeded(
+            f"The key slot {gone.described} is the one that the present secret opens",
+            "Use a secret whose slot stays; `recollect key add` makes another one",
+        )
+    if not any(slot.generation >= gone.generation for slot in remaining):
+        raise KeySlotNeeded(
+            f"The key slot {gone.described} is the last one that knows the newest key", "Add another one first"
+        )
+    stored = store.read(slot_name(gone.id))
+    store.remove(slot_name(gone.id))
+    if not any(slot.generation >= gone.generation for slot in list_slots(store, configuration).slots):
+        # Someone else took the others away at the same moment.
+        store.write(slot_name(gone.id), stored)
+        raise KeySlotNeeded(
+            f"The key slot {gone.described} has become the last one meanwhile, and stays", "Add another one first"
+        )
+    forget_unlocked()
+    return remaining
+
+
+def plan_rotation(store: Store, configuration: Configuration, secrets: Sequence[Secret]) -> RotationPlan:
+    """What a rotation with these secrets at hand would do. Raises SecretRefused when one of them opens nothing."""
+    listing = list_slots(store, configuration)
+    opened: list[tuple[Unlocked, Secret]] = []
+    for secret in dict.fromkeys(secrets):
+        by_it = [
+            Unlocked(keyring, slot) for slot in listing.slots if (keyring := unwrap_keyring(slot, secret)) is not None
+        ]
+        if not by_it:
+            raise _not_opened(store, listing, secret)
+        opened += [(unlocked, secret) for unlocked in by_it]
+    newest = max((unlocked for unlocked, _ in opened), key=lambda unlocked: unlocked.keyring.newest).keyring
+    known = max(slot.generation for slot in listing.slots)
+    if newest.newest < known:
+        raise SecretRefused(
+            f"The secret at hand opens a key slot that was left behind by a rotation (generation {newest.newest} of "
+            f"{known})",
+            "Rotate with a secret that opens a newer slot, which `recollect key list` tells",
+        )
+    if len(newest.generations) >= MOST_GENERATIONS:
+        raise KeySlotNeeded(
+            f"The keys of the repository at {store.url} were rotated as often as they can be", "Begin a new repository"
+        )
+    by_secret = {secret: unlocked.slot for unlocked, secret in opened}
+    ids = {unlocked.slot.id for unlocked, _ in opened}
+    return RotationPlan(
+        keyring=newest,
+        rewritten=tuple((slot, secret) for secret, slot in by_secret.items() if secret.kind is not SecretKind.RECOVERY),
+        replaced=tuple(slot for slot in listing.slots if slot.id in ids),
+        dropped=tuple(slot for slot in listing.slots if slot.id not in ids),
+        unreadable=tuple(trouble.problem for trouble in listing.troubles),
+    )
+
+
+def rotate(
+    store: Store,
+    configuration: Configuration,
+    plan: RotationPlan,
+    recovery: Secret,
+    *,
+    cost: GuessingCost | None = None,
+) -> tuple[KeySlot, ...]:
+    """Make a new generation of keys, and slots for it; then remove every slot of before. Returns the new slots.
+
+    Whoever asks has `recovery` written down already: from here on a crash may leave nothing else that opens the
+    newest keys. A crash between the new slots and the removal of the old leaves both; rotating again tidies up. What
+    was written before stays under its old key, which every new slot holds, too.
+    """
+    keyring = with_new_generation(plan.keyring)
+    made: list[KeySlot] = []
+    # The recovery key last: whatever opens the repository every day must not be left behind by a crash.
+    wanted = [*((secret, slot.label) for slot, secret in plan.rewritten), (recovery, "made by a rotation")]
+    for secret, label in wanted:
+        made.append(_store_slot(store, configuration, keyring, secret, label=label, cost=cost))
+    _stand_back_from_another_rotation(store, configuration, plan, made)
+    _remove(store, (*plan.dropped, *plan.replaced))
+    forget_unlocked()
+    return tuple(made)
+
+
+def _stand_back_from_another_rotation(
+    store: Store, configuration: Configuration, plan: RotationPlan, made: Sequence[KeySlot]
+) -> None:
+    """Two rotations at once would give one number to two keys: when both see each other, both stand back."""
+    ours = {slot.id for slot in made}
+    others = [
+        slot
+        for slot in list_slots(store, configuration).slots
+        if slot.id not in ours and slot.generation > plan.keyring.newest
+    ]
+    if others:
+        _remove(store, made)
+        raise KeySlotNeeded(
+            f"Someone else is rotating the keys of the repository at {store.url} at this moment",
+            "See with `recollect key list` how it ended, then try again",
+        )
+
+
+def _remove(store: Store, slots: Iterable[KeySlot]) -> None:
+    for slot in slots:
+        store.remove(slot_name(slot.id))
+
+
+def _not_opened(store: Store, listing: SlotListing, secret: Secret) -> StorageError:
+    if not listing.slots:
+        return (
+            listing.troubles[0]
+            if listing.troubles
+            else Damaged(
+                f"The encrypted repository at {store.url} has lost its key slots",
+                "Put its folder keys/ back from a copy; without one, nobody can read it",
+            )
+        )
+    there = _enumerated(listing.slots)
+    if all(slot.kind is not secret.kind for slot in listing.slots):
+        return SecretRefused(
+            f"The repository at {store.url} has no key slot for a {secret.kind.words}", f"It has: {there}"
+        )
+    if secret.kind is SecretKind.PASSPHRASE and looks_like_a_recovery_key(secret.value.decode()):
+        return SecretRefused(
+            f"That opens nothing in the repository at {store.url}; if it is the recovery key, it is mistyped",
+            "Compare it, letter by letter, with what was written down",
+        )
+    damaged = " One slot is damaged, perhaps that one." if listing.troubles else ""
+    return SecretRefused(
+        f"The {secret.kind.words} does not open the repository at {store.url}",
+        f"Check it, and that the address is the right one; there are key slots for: {there}.{damaged}".rstrip("."),
+    )
+
+
+def _enumerated(slots: Iterable[KeySlot]) -> str:
+    return ", ".join(slot.described for slot in slots) or "none"
+
+
+def _checked_label(label: str) -> str:
+    if len(label.encode("utf-8", "replace")) > LONGEST_LABEL or not label.isprintable():
+        raise SecretRefused(f"A label is at most {LONGEST_LABEL} bytes of printable text", "Choose a shorter one")
+    return label
+
+
+_remembered: dict[bytes, tuple[Keyring, float]] = {}
+_remembered_lock = threading.Lock()
+_process_key = os.urandom(32)
+
+
+def _mark(configuration: Configuration, secret: Secret) -> bytes:
+    """What an opened keyring is remembered by: nothing that a secret could be told from."""
+    told = b"\0".join((configuration.id.encode(), secret.kind.encode(), secret.value))
+    return blake3(told, key=_process_key).digest()

@@ -1,0 +1,381 @@
+"""Removing what nothing needs any more, while others write: the plan first, then the acting.
+
+The order within `carry_out` is what makes it safe. `docs/architecture.md`, "Removing while others write", says why.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from recollect.progress import current_progress
+from recollect.units import size
+from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, StorageError, SweepRefused, UnsupportedFormat
+from storage.format.blob import BLOB_ID_BYTES, BlobId, BlobKind, PackId, pack_name
+from storage.format.census import CENSUS, Census, census_name, is_census_name, read_census, write_census
+from storage.format.manifest import Manifest, earlier_ids, trash_name
+from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
+from storage.garbage import Needs, PackFates, PackUse, Rules, decide
+from storage.holdings import Holdings
+from storage.index import Index
+from storage.index_folding import fold, foldable
+from storage.reading import read_blobs, read_pack_table
+from storage.repository import Repository, SnapshotRef
+from storage.store_clock import Clock, Stopwatch, SystemClock, store_time
+from storage.trash import Forgotten, forgotten_manifest, forgotten_snapshots
+from storage.walking import Walk
+from storage.writing import WriteSession
+
+_LISTINGS = 5
+_CENSUSES_KEPT = 2
+_BLOBS_AT_ONCE = 4096
+_ASKS_FROM = 256 * 1024 * 1024
+_ASKS_ABOVE = 0.3
+"""A sweep that would let go of more than this share of a repository of some size is a person's own decision."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """What a sweep will do, all sizes in bytes."""
+
+    now: datetime
+    """The store's own time."""
+    snapshots: int
+    expired: tuple[Forgotten, ...]
+    """Forgotten snapshots whose time in the trash is over."""
+    waiting: tuple[Forgotten, ...]
+    """Forgotten snapshots that can still be had back."""
+    packs: int
+    pack_bytes: int
+    fates: PackFates
+    folds: tuple[str, ...]
+    """Small index files that are folded into one."""
+
+    @property
+    def bytes_removed(self) -> int:
+        """Bytes of the packs that are removed."""
+        return sum(use.size for use in self.fates.remove)
+
+    @property
+    def bytes_condemned(self) -> int:
+        """Bytes of the packs that will be gone after the grace, less what is packed anew of them."""
+        return sum(use.size for use in self.fates.condemn) + sum(use.size - use.needed for use in self.fates.pack_anew)
+
+    def as_text(self) -> str:
+        """The plan as lines for a person."""
+        fates = self.fates
+        heading = (
+            f"Sweep on {self.now:%Y-%m-%d %H:%M} UTC by the store's clock: {self.packs} packs, "
+            f"{size(self.pack_bytes)}, for {self.snapshots} snapshots and {len(self.waiting)} in the trash."
+        )
+        lines = [heading]
+        lines += [f"expires    {one.ref.id}, in the trash since {one.forgotten_at:%Y-%m-%d}" for one in self.expired]
+        for word, uses, why in (
+            ("removes", fates.remove, "condemned a day ago or longer, and not needed"),
+            ("condemns", fates.condemn, "not needed by any snapshot"),
+            ("repacks", fates.pack_anew, "mostly not needed, or small"),
+            ("pardons", fates.pardon, "condemned, and needed all the same"),
+        ):
+            if uses:
+                lines.append(f"{word:<10} {len(uses)} packs, {size(sum(use.size for use in uses))}: {why}")
+        if self.folds:
+            lines.append(f"folds      {len(self.folds)} small index files into one")
+        if len(lines) == 1:
+            lines.append("There is nothing to sweep.")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as values that JSON can hold."""
+        return {
+            "store_time": self.now.isoformat(timespec="seconds"),
+            "snapshots": self.snapshots,
+            "expired": [f"{one.ref.profile_key}/{one.ref.id}" for one in self.expired],
+            "waiting_in_trash": len(self.waiting),
+            "packs": self.packs,
+            "pack_bytes": self.pack_bytes,
+            "bytes_removed": self.bytes_removed,
+            "bytes_condemned": self.bytes_condemned,
+            "index_files_folded": len(self.folds),
+            **self.fates.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did."""
+
+    expired: int
+    removed: tuple[PackUse, ...]
+    condemned: tuple[PackUse, ...]
+    packed_anew: tuple[PackUse, ...]
+    pardoned: tuple[PackUse, ...]
+    folded: int
+
+    @property
+    def bytes_removed(self) -> int:
+        """Bytes of the packs that were removed."""
+        return sum(use.size for use in self.removed)
+
+
+class Sweeper:
+    """One sweep: `plan` looks and decides, `carry_out` acts on what was decided."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        *,
+        rules: Rules | None = None,
+        accept: bool = False,
+        clock: Clock | None = None,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """`accept` is a person's own word that what looks wrong is right: snapshots that are gone, much that goes."""
+        self._repository = repository
+        self._rules = rules or Rules()
+        self._accept = accept
+        self._clock = clock or SystemClock()
+        self._random_bytes = random_bytes
+
+    def plan(self) -> SweepPlan:
+        """Look at everything, and decide. Raises SweepRefused when something looks wrong, and removes nothing.
+
+        Raises ClockUntrusted, and Damaged when a manifest or a listing can't be read, too.
+        """
+        store = self._repository.store
+        self._now = store_time(store, self._clock)
+        self._listed = Stopwatch(self._clock)
+        self._live, self._forgotten = self._settled_listing()
+        # What is in place as well is about to be forgotten, or about to be forgotten once more.
+        in_trash_only = [one for one in self._forgotten if one.ref not in set(self._live)]
+        expired = [one for one in in_trash_only if self._now - one.forgotten_at >= self._rules.undo]
+        waiting = [one for one in self._forgotten if one not in expired]
+        manifests = self._read_manifests(self._live)
+        # What can't be read in the trash can't be had back from there either.
+        in_trash = [found for one in self._forgotten if isinstance(found := self._from_trash(one.ref), Manifest)]
+        self._refuse_a_shrunk_listing((*manifests, *in_trash))
+        self._repository.forget_index()
+        holdings = self._repository.holdings()
+        _refuse_what_can_not_be_read(holdings)
+        self._needs = Needs(holdings.index)
+        still_wanted = {one.ref for one in waiting}
+        self._mark_needs(manifests, [one for one in in_trash if SnapshotRef(one.profile_key, one.id) in still_wanted])
+        plan = SweepPlan(
+            now=self._now,
+            snapshots=len(self._live),
+            expired=tuple(expired),
+            waiting=tuple(waiting),
+            packs=len(holdings.packs),
+            pack_bytes=sum(found.size for found in holdings.packs.values()),
+            fates=decide(holdings, self._needs, self._rules, self._now),
+            folds=foldable(holdings),
+        )
+        self._ask_before_much_goes(plan)
+        return plan
+
+    def carry_out(self, plan: SweepPlan) -> Swept:
+        """Do what `plan`, the last one made, says."""
+        self._take_census(plan)
+        for one in plan.expired:
+            self._repository.store.remove(trash_name(one.ref.profile_key, one.ref.id))
+        fates = plan.fates
+        self._judge(Finding.PARDONED, fates.pardon)
+        removed, latest = self._remove(plan)
+        for name in latest.fates.spent:
+            self._repository.store.remove(name)
+        if fates.pack_anew:
+            self._pack_anew({use.pack for use in fates.pack_anew}, going={use.pack for use in fates.condemn})
+        self._judge(Finding.CONDEMNED, (*fates.condemn, *fates.pack_anew))
+        folded = fold(self._repository, plan.folds) if plan.folds else 0
+        self._repository.forget_index()
+        return Swept(
+            expired=len(plan.expired),
+            removed=tuple(removed),
+            condemned=fates.condemn,
+            packed_anew=fates.pack_anew,
+            pardoned=fates.pardon if latest is plan else (*fates.pardon, *latest.fates.pardon),
+            folded=folded,
+        )
+
+    def _settled_listing(self) -> tuple[list[SnapshotRef], list[Forgotten]]:
+        """Snapshots and trash, listed until twice the same is seen: one that is just moved must not be missed."""
+        before = None
+        for _ in range(_LISTINGS):
+            seen = self._repository.snapshots(), forgotten_snapshots(self._repository)
+            if seen == before:
+                return seen
+            before = seen
+        raise SweepRefused(
+            f"The snapshots in {self._repository.store.url} look different each time they are listed",
+            "Try again when no backup is running",
+        )
+
+    def _read_manifests(self, refs: Sequence[SnapshotRef]) -> list[Manifest]:
+        manifests: list[Manifest] = []
+        for ref, manifest in zip(refs, self._repository.manifests(refs), strict=True):
+            found = self._from_trash(ref) if isinstance(manifest, SnapshotUnknown) else manifest
+            if not isinstance(found, Manifest):
+                raise SweepRefused(
+                    f"What the snapshot {ref.id} needs is not known: {found.problem}",
+                    f"Mend or forget it: `recollect forget {ref.profile_key} {ref.id}`. Until then nothing is removed",
+                ) from found
+            manifests.append(found)
+        return manifests
+
+    def _mark_needs(self, live: Iterable[Manifest], in_trash: Iterable[Manifest]) -> None:
+        """Walk snapshots, and mark all that they consist of as needed. What is lost of one in the trash is lost."""
+        walk = Walk(self._repository.read)
+        with current_progress().stage("finding out what snapshots need", None) as stage:
+            for blobs in walk.blobs(live):
+                stage.advance(len(blobs) * BLOB_ID_BYTES)
+                if self._needs.need(blobs):
+                    raise SweepRefused(
+                        f"Pieces that snapshots need are missing in {self._repository.store.url}",
+                        "Find out which with `recollect verify`, and heal them with `recollect repair`; until then "
+                        "nothing is removed",
+                    )
+            for blobs in Walk(self._read_what_is_there, damaged=_pass_over, after=walk).blobs(in_trash):
+                self._needs.need(blobs)
+
+    def _read_what_is_there(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
+        return self._repository.read(blobs, damaged=_pass_over)
+
+    def _from_trash(self, ref: SnapshotRef) -> Manifest | StorageError:
+        try:
+            return forgotten_manifest(self._repository, ref)
+        except (Damaged, UnsupportedFormat, SnapshotUnknown) as reason:
+            return reason
+
+    def _refuse_a_shrunk_listing(self, manifests: Iterable[Manifest]) -> None:
+        """Snapshots that an earlier sweep saw, and nobody forgot, must be there: a listing may be short."""
+        if self._accept:
+            return
+        store = self._repository.store
+        names = self._censuses()
+        if names:
+            expected = self._expected(names[-1])
+            replaced = {f"{one.profile_key}/{earlier}" for one in manifests for earlier in earlier_ids(one)}
+            gone = sorted(expected - _names_of(self._live, self._forgotten) - replaced)
+            if gone:
+                raise SweepRefused(
+                    f"{len(gone)} snapshots that were in {store.url} are not there any more, though nobody forgot "
+                    f"them: {', '.join(gone[:5])}{', …' if len(gone) > 5 else ''}",
+                    "See whether the disk or server is whole. If they were removed by hand, run `recollect prune "
+                    "--accept`; until then nothing is removed",
+                )
+        elif not self._live and not self._forgotten and store.list("packs"):
+            raise SweepRefused(
+                f"{store.url} holds packs, but no snapshot at all",
+                "See whether the disk or server is whole. If it is, run `recollect prune --accept`",
+            )
+
+    def _expected(self, census: str) -> frozenset[str]:
+        try:
+            return read_census(self._repository.seal, census, self._repository.store.read(census)).snapshots
+        except ObjectMissing as gone:
+            raise SweepRefused(
+                f"Another sweep is at work in {self._repository.store.url}", "Try again when it is done"
+            ) from gone
+        except Damaged as damage:
+            raise SweepRefused(
+                f"Nothing is removed, for which snapshots have to be there is not known: {damage.problem}",
+                "See whether the disk or server is whole. If it is, run `recollect prune --accept`",
+            ) from damage
+
+    def _ask_before_much_goes(self, plan: SweepPlan) -> None:
+        going = plan.bytes_removed + plan.bytes_condemned
+        if not self._accept and plan.pack_bytes >= _ASKS_FROM and going > plan.pack_bytes * _ASKS_ABOVE:
+            raise SweepRefused(
+                f"{going * 100 // plan.pack_bytes} % of all that {self._repository.store.url} holds would go, more "
+                "than is usual",
+                "Look at the plan with `recollect prune --dry-run --accept`. If it is right, run `recollect prune "
+                "--accept`",
+            )
+
+    def _take_census(self, plan: SweepPlan) -> None:
+        """Note down which snapshots have to be there from now on, before the trash is emptied."""
+        store = self._repository.store
+        name = census_name(plan.now, self._random_bytes(4))
+        census = Census(name, frozenset(_names_of(self._live, plan.waiting)))
+        store.write(name, write_census(self._repository.seal, census))
+        for stale in self._censuses()[:-_CENSUSES_KEPT]:
+            store.remove(stale)
+
+    def _censuses(self) -> list[str]:
+        """The names of all censuses, oldest first: by when they were taken, which may be long before they arrived."""
+        found = [item for item in self._repository.store.list(CENSUS) if is_census_name(item.name)]
+        return [item.name for item in sorted(found, key=lambda item: (item.name.partition("-")[0], item.modified))]
+
+    def _judge(self, finding: Finding, uses: Iterable[PackUse]) -> None:
+        for packs in parts_of(use.pack for use in uses):
+            verdict = Verdict(verdict_name(self._random_bytes(16)), finding, packs)
+            self._repository.store.write(verdict.name, write_verdict(self._repository.seal, verdict))
+
+    def _remove(self, plan: SweepPlan) -> tuple[list[PackUse], SweepPlan]:
+        """Remove the packs that are due; returns those, and the plan that holds by now.
+
+        What takes so long that the listing of snapshots has aged is planned anew: a pack that is needed by now stays.
+        """
+        latest, due = plan, list(plan.fates.remove)
+        removed: list[PackUse] = []
+        self._judge(Finding.REMOVED, due)
+        with current_progress().stage("removing packs", sum(use.size for use in due), len(due)) as stage:
+            while due:
+                if self._listed.elapsed() > self._rules.listing_holds:
+                    latest = self.plan()
+                    self._judge(Finding.PARDONED, latest.fates.pardon)
+                    still = {use.pack for use in latest.fates.remove}
+                    due = [use for use in due if use.pack in still]
+                    continue
+                use = due.pop(0)
+                self._repository.store.remove(pack_name(use.pack))
+                removed.append(use)
+                stage.advance(use.size, files=1)
+        return removed, latest
+
+    def _pack_anew(self, packs: Collection[PackId], *, going: Collection[PackId]) -> None:
+        """Store what is needed of these packs in new ones, and read it back from there before anything else happens."""
+        repository = self._repository
+        index = repository.index()
+        rows = self._needs.only_in(packs, going)
+        kinds = index.kinds(rows)
+        # An empty index: what is to be stored anew is stored already, in the packs that are to go.
+        fresh = Index()
+        total = int(index.plain_bytes()[rows].sum())
+        with (
+            current_progress().stage("packing anew", total) as stage,
+            WriteSession(repository.store, repository.seal, fresh, uploads=2) as session,
+        ):
+            for start in range(0, len(rows), _BLOBS_AT_ONCE):
+                blobs = index.ids(rows[start : start + _BLOBS_AT_ONCE])
+                kind_of: dict[BlobId, BlobKind] = dict(zip(blobs, kinds[start : start + _BLOBS_AT_ONCE], strict=True))
+                for blob, content in repository.read(blobs):
+                    session.add(kind_of[blob], blob, content)
+                    stage.advance(len(content))
+            session.close()
+        for start in range(0, len(rows), _BLOBS_AT_ONCE):
+            blobs = index.ids(rows[start : start + _BLOBS_AT_ONCE])
+            for _ in read_blobs(repository.store, repository.seal, fresh, blobs):
+                pass
+        for pack in fresh.packs():
+            length = repository.store.size(pack_name(pack)) or 0
+            read_pack_table(repository.store, repository.seal, pack, length)
+
+
+def _names_of(live: Iterable[SnapshotRef], forgotten: Iterable[Forgotten]) -> set[str]:
+    return {f"{ref.profile_key}/{ref.id}" for ref in (*live, *(one.ref for one in forgotten))}
+
+
+def _refuse_what_can_not_be_read(holdings: Holdings) -> None:
+    damaged = (*holdings.damaged_indexes, *holdings.damaged_verdicts)
+    if damaged:
+        raise SweepRefused(
+            f"Nothing is removed, for a part of the repository can't be read: {damaged[0].problem}",
+            "Mend it with `recollect repair`",
+        ) from damaged[0]
+
+
+def _pass_over(_blob: BlobId, _damage: Damaged) -> None:
+    """What is damaged in the trash needs nothing below it."""

@@ -1,0 +1,552 @@
+"""A sweep, one promise a test. What many at once do to each other is `tests/storage/model/`'s."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from storage import garbage, writing
+from storage.errors import ClockUntrusted, Damaged, PiecesLost, SnapshotUnknown, StoreUnreachable, SweepRefused
+from storage.format.blob import BlobKind, pack_name, pack_of_name
+from storage.format.census import census_name
+from storage.format.manifest import Manifest, snapshot_name, trash_name, write_manifest
+from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
+from storage.garbage import PackUse
+from storage.opening import create_repository, open_repository
+from storage.repository import Repository, SnapshotRef
+from storage.store import StoredObject
+from storage.stores.address import open_store
+from storage.sweeping import Sweeper, SweepPlan, Swept
+from storage.trash import forgotten_snapshots, put_back
+from tests.faults.clocked_store import ClockedStore, FakeClock
+from tests.faults.faulty_store import READING, WRITING, FaultyStore
+from tests.storage.small_backup import Source, back_up, manifest_of, restore, source_of, store_pieces
+
+A, B, C = (source_of(seed, pages=60, media=10) for seed in (0, 40, 200))
+
+
+@pytest.fixture(autouse=True)
+def _small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing, "PACK_BYTES", 24 * 1024)
+    monkeypatch.setattr(writing, "_BATCH_BYTES", 8 * 1024)
+    # Every pack of these tests is small: the rule about small packs has a test of its own.
+    monkeypatch.setattr(garbage, "_SMALL_PACKS", 1000)
+
+
+class Place:
+    """A repository on a store whose clock a test moves."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.inner = ClockedStore(self.clock)
+        self.store = FaultyStore(self.inner)
+        self.first = create_repository(self.store)
+        self._runs = itertools.count()
+
+    def opened(self) -> Repository:
+        return open_repository(self.store)
+
+    def back_up(self, source: Source) -> SnapshotRef:
+        return back_up(self.opened(), source, run=next(self._runs))
+
+    def sweeper(self, *, accept: bool = False) -> Sweeper:
+        return Sweeper(self.opened(), accept=accept, clock=self.clock)
+
+    def plan(self) -> SweepPlan:
+        return self.sweeper().plan()
+
+    def sweep(self, *, accept: bool = False) -> Swept:
+        sweeper = self.sweeper(accept=accept)
+        return sweeper.carry_out(sweeper.plan())
+
+    def forget(self, ref: SnapshotRef) -> None:
+        self.opened().move_to_trash(ref)
+
+    def packs(self) -> set[str]:
+        return {item.name for item in self.inner.list("packs")}
+
+    def names(self, folder: str) -> list[str]:
+        return [item.name for item in self.inner.list(folder)]
+
+    def days(self, number: float) -> None:
+        self.clock.pass_by(days=number)
+
+
+@pytest.fixture
+def place() -> Place:
+    return Place()
+
+
+def holds(place: Place, ref: SnapshotRef, source: Source) -> bool:
+    return restore(place.opened(), ref) == source
+
+
+# Two steps, a day apart.
+
+
+def test_what_nothing_needs_is_condemned_and_a_day_later_removed(place: Place) -> None:
+    first, second = place.back_up(A), place.back_up(C)
+    place.forget(first)
+    place.days(8)
+    before = place.packs()
+    condemned = place.sweep()
+    assert condemned.expired == 1
+    assert condemned.condemned
+    assert condemned.removed == ()
+    assert place.packs() >= before
+
+    place.days(0.9)
+    assert place.sweep().removed == ()
+    place.days(0.2)
+    swept = place.sweep()
+    assert {use.pack for use in swept.removed} >= {use.pack for use in condemned.condemned}
+    assert swept.bytes_removed > 0
+    assert len(place.packs()) < len(before)
+    assert holds(place, second, C)
+    assert restore(place.opened(), place.back_up(A)) == A
+
+
+def test_a_plan_alone_removes_and_writes_nothing_but_its_probe(place: Place) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    before = dict(place.inner.objects)
+    plan = place.plan()
+    assert plan.fates.condemn
+    assert place.inner.objects == before
+    assert "condemns" in plan.as_text()
+    assert plan.as_json()["condemn"]
+
+
+def test_the_plan_shown_is_what_is_done(place: Place) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    plan, swept = place.plan(), place.sweep()
+    assert (plan.fates.condemn, plan.fates.pack_anew) == (swept.condemned, swept.packed_anew)
+    place.days(2)
+    plan, swept = place.plan(), place.sweep()
+    assert plan.fates.remove == swept.removed != ()
+
+
+def test_what_a_running_backup_just_stored_is_left_alone(place: Place) -> None:
+    place.back_up(A)
+    store_pieces(place.opened(), C)  # no manifest yet
+    swept = place.sweep()
+    assert (swept.condemned, swept.removed) == ((), ())
+    place.days(1.1)
+    assert place.sweep().condemned
+
+
+def test_a_repository_at_rest_has_nothing_to_sweep(place: Place) -> None:
+    refs = [place.back_up(source) for source in (A, B, C)]
+    for _ in range(4):
+        place.days(3)
+        swept = place.sweep()
+    assert (swept.condemned, swept.packed_anew, swept.removed) == ((), (), ())
+    assert [restore(place.opened(), ref) for ref in refs] == [A, B, C]
+    assert len(place.names("census")) == 2
+    assert place.names("probe") == place.names("verdicts") == []
+
+
+# What is needed stays.
+
+
+def test_a_forgotten_snapshot_can_be_had_back_for_a_week_and_not_longer(place: Place) -> None:
+    first, _ = place.back_up(A), place.back_up(C)
+    place.forget(first)
+    for _ in range(3):
+        place.days(2)
+        assert place.sweep().condemned == ()
+    back = put_back(place.opened(), first)
+    assert back.taken_at == first.taken_at
+    assert holds(place, back, A)
+    assert forgotten_snapshots(place.opened()) == []
+
+    place.forget(back)
+    place.days(7.1)
+    assert place.sweep().expired == 1
+    with pytest.raises(SnapshotUnknown, match="not in the trash"):
+        put_back(place.opened(), back)
+
+
+def test_a_snapshot_whose_packs_are_condemned_is_put_back_from_what_is_still_there(place: Place) -> None:
+    first, _ = place.back_up(A), place.back_up(C)
+    place.forget(first)
+    kept = place.inner.objects[trash_name(first.profile_key, first.id)]
+    place.days(8)
+    place.sweep()
+    place.inner.objects[trash_name(first.profile_key, first.id)] = kept  # as if it had been restored from elsewhere
+    back = put_back(place.opened(), first)
+    place.days(2)
+    place.sweep()
+    assert holds(place, back, A)
+
+
+def test_a_snapshot_of_which_a_part_is_gone_is_not_put_back(place: Place) -> None:
+    first, _ = place.back_up(A), place.back_up(C)
+    place.forget(first)
+    kept = place.inner.objects[trash_name(first.profile_key, first.id)]
+    for _ in range(3):
+        place.days(8)
+        place.sweep()
+    place.inner.objects[trash_name(first.profile_key, first.id)] = kept
+    with pytest.raises(PiecesLost, match="can't be put back"):
+        put_back(place.opened(), first)
+    assert len(place.names("snapshots")) == 1
+
+
+def test_a_backup_relies_on_no_condemned_pack(place: Place) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    condemned = {use.pack for use in place.sweep().condemned}
+    again = place.back_up(A)
+    trusted = place.opened().index().packs()
+    assert condemned.isdisjoint(trusted)
+    place.days(2)
+    assert {use.pack for use in place.sweep().removed} >= condemned
+    assert holds(place, again, A)
+
+
+def test_a_pack_condemned_between_a_backups_look_and_its_manifest_is_packed_anew(place: Place) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    writer = place.opened()
+    store_pieces(writer, A)  # all is there already
+    condemned = {use.pack for use in place.sweep().condemned}
+    assert condemned
+    ref, _ = writer.commit(manifest_of(writer, A, run=50))
+    assert condemned.isdisjoint(place.opened().index().packs())
+    place.days(2)
+    place.sweep()
+    assert holds(place, ref, A)
+
+
+def test_a_writer_that_slept_through_the_grace_finds_out_and_stores_anew(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    writer = place.opened()
+    store_pieces(writer, A)
+    create = writer.store.create
+
+    def after_a_long_sleep(name: str, data: bytes) -> None:
+        monkeypatch.undo()
+        place.sweep()
+        place.days(1.5)
+        assert place.sweep().removed
+        create(name, data)
+
+    monkeypatch.setattr(writer.store, "create", after_a_long_sleep)
+    manifest = manifest_of(writer, A, run=50)
+    with pytest.raises(PiecesLost):
+        writer.commit(manifest)
+    store_pieces(place.opened(), A)
+    later = place.opened()
+    assert holds(place, later.commit(manifest)[0], A)
+
+
+def test_a_condemned_pack_that_a_snapshot_needs_after_all_is_pardoned(place: Place) -> None:
+    first = place.back_up(A)
+    packs = frozenset(pack for name in place.packs() if (pack := pack_of_name(name)))
+    repository = place.opened()
+    verdict = Verdict(verdict_name(bytes(16)), Finding.CONDEMNED, packs)
+    place.inner.write(verdict.name, write_verdict(repository.seal, verdict))
+    place.days(1.5)
+    swept = place.sweep()
+    assert (swept.removed, {use.pack for use in swept.pardoned}) == ((), packs)
+    # For two more days no writer relies on them, and no sweep removes them.
+    place.days(1)
+    assert place.opened().index().packs() == {}
+    assert place.sweep().removed == ()
+    place.days(1.1)
+    place.sweep()
+    assert place.names("verdicts") == []
+    assert set(place.opened().index().packs()) == packs
+    assert holds(place, first, A)
+
+
+def test_a_snapshot_that_appears_while_packs_are_removed_stops_the_sweep(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    manifest = manifest_of(place.first, A, run=60)
+    content = write_manifest_of(place, manifest)
+    place.sweep()
+    place.days(2)
+    sweeper = place.sweeper()
+    plan = sweeper.plan()
+    index = place.opened().index()
+
+    def holds_nodes(use: PackUse) -> bool:
+        return any(entry.location.kind is BlobKind.NODE for entry in index.entries_in(use.pack))
+
+    # The new snapshot's listings must still be there to be walked.
+    due = sorted(plan.fates.remove, key=holds_nodes)
+    plan = replace(plan, fates=replace(plan.fates, remove=tuple(due)))
+    assert len(due) > 2
+    assert not holds_nodes(due[0])
+    remove = place.store.remove
+
+    def slow(name: str) -> None:
+        remove(name)
+        if name.startswith("packs/"):
+            monkeypatch.undo()
+            place.clock.pass_by(minutes=11)
+            place.inner.write(*content)
+
+    monkeypatch.setattr(place.store, "remove", slow)
+    before = place.packs()
+    with pytest.raises(SweepRefused, match="missing"):
+        sweeper.carry_out(plan)
+    assert len(before - place.packs()) == 1
+
+
+def write_manifest_of(place: Place, manifest: Manifest) -> tuple[str, bytes]:
+    return snapshot_name(manifest.profile_key, manifest.id), write_manifest(place.first.seal, manifest)
+
+
+# Packing anew.
+
+
+def test_a_pack_that_is_mostly_dead_is_packed_anew_before_it_is_condemned(place: Place) -> None:
+    first = place.back_up(A)
+    keep = source_of(0, pages=20, media=3)
+    second = place.back_up(keep)
+    place.forget(first)
+    place.days(8)
+    before = place.packs()
+    swept = place.sweep()
+    assert swept.packed_anew
+    assert before <= place.packs()
+    place.days(2)
+    place.sweep()
+    gone = {name for name in before if pack_of_name(name) in {use.pack for use in swept.packed_anew}}
+    assert gone.isdisjoint(place.packs())
+    assert holds(place, second, keep)
+
+
+def test_many_small_packs_become_few(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "_SMALL_PACKS", 8)
+    refs = [place.back_up(source_of(seed, pages=30, media=3)) for seed in range(10)]
+    assert len(place.packs()) >= 10
+    place.days(2)
+    monkeypatch.setattr(writing, "PACK_BYTES", 16 * 1024 * 1024)
+    place.sweep()
+    place.days(2)
+    place.sweep()
+    assert len(place.packs()) == 1
+    assert [restore(place.opened(), ref) for ref in refs] == [source_of(seed, pages=30, media=3) for seed in range(10)]
+
+
+def test_what_two_sweeps_packed_anew_at_once_comes_together_again(place: Place) -> None:
+    first = place.back_up(A)
+    keep = source_of(0, pages=20, media=3)
+    second = place.back_up(keep)
+    place.forget(first)
+    place.days(8)
+    one, other = place.sweeper(), place.sweeper()
+    plans = one.plan(), other.plan()
+    one.carry_out(plans[0])
+    other.carry_out(plans[1])
+    for _ in range(4):
+        place.days(2)
+        place.sweep()
+    index = place.opened().index()
+    assert len(index.ids(index.groups())) == len(set(index.ids(index.groups())))
+    assert holds(place, second, keep)
+
+
+@pytest.mark.parametrize("keep_bytes", [1000, 1700])
+def test_a_copy_that_can_not_be_read_back_condemns_nothing(place: Place, keep_bytes: int) -> None:
+    first = place.back_up(A)
+    second = place.back_up(keep := source_of(0, pages=20, media=3))
+    place.forget(first)
+    place.days(8)
+    sweeper = place.sweeper()
+    plan = sweeper.plan()
+    place.store.tear(keep=keep_bytes, folder="packs/", silently=True)
+    with pytest.raises(Damaged):
+        sweeper.carry_out(plan)
+    assert place.names("verdicts") == []
+    assert holds(place, second, keep)
+
+
+# What looks wrong stops it.
+
+
+def test_snapshots_that_vanished_stop_a_sweep_until_a_person_accepts_it(place: Place) -> None:
+    first, _ = place.back_up(A), place.back_up(C)
+    place.sweep()
+    del place.inner.objects[snapshot_name(first.profile_key, first.id)]
+    place.days(2)
+    with pytest.raises(SweepRefused, match=f"1 snapshots .* are not there any more.*{first.id}"):
+        place.plan()
+    assert place.sweep(accept=True).condemned
+    place.days(2)
+    assert place.sweep().removed
+
+
+def test_packs_without_a_single_snapshot_stop_a_sweep(place: Place) -> None:
+    store_pieces(place.opened(), A)
+    place.days(2)
+    with pytest.raises(SweepRefused, match="no snapshot at all"):
+        place.plan()
+    assert place.sweep(accept=True).condemned
+
+
+def test_forgetting_and_emptying_the_trash_is_nothing_that_vanished(place: Place) -> None:
+    refs = [place.back_up(source) for source in (A, B, C)]
+    for ref in refs[:2]:
+        place.sweep()
+        place.forget(ref)
+        place.sweep()
+        place.days(8)
+        place.sweep()
+    assert place.names("trash") == []
+
+
+def damage_manifest(place: Place, ref: SnapshotRef) -> None:
+    name = snapshot_name(ref.profile_key, ref.id)
+    place.inner.write(name, place.inner.read(name)[:-1] + b"?")
+
+
+def damage_index(place: Place, _: SnapshotRef) -> None:
+    name = place.names("index")[0]
+    place.inner.write(name, place.inner.read(name)[:-1] + b"?")
+
+
+def damage_verdict(place: Place, _: SnapshotRef) -> None:
+    place.inner.write(verdict_name(bytes(16)), b"nothing that was ever sealed")
+
+
+def lose_a_pack(place: Place, ref: SnapshotRef) -> None:
+    repository = place.opened()
+    root = repository.manifest(ref).files[0].pieces.root
+    assert root is not None
+    found = repository.index().find(root)
+    assert found is not None
+    place.inner.remove(pack_name(found.pack))
+
+
+@pytest.mark.parametrize("harm", [damage_manifest, damage_index, damage_verdict, lose_a_pack])
+def test_damage_stops_a_sweep(place: Place, harm: Callable[[Place, SnapshotRef], None]) -> None:
+    ref = place.back_up(A)
+    place.forget(place.back_up(C))
+    place.days(8)
+    harm(place, ref)
+    before = dict(place.inner.objects)
+    with pytest.raises(Exception, match="recollect"):
+        place.plan()
+    assert place.inner.objects == before
+
+
+def test_a_damaged_census_stops_a_sweep(place: Place) -> None:
+    place.back_up(A)
+    place.inner.write(census_name(place.clock.now(), bytes(4)), b"nothing that was ever sealed")
+    with pytest.raises(Exception, match="Nothing is removed"):
+        place.plan()
+
+
+@pytest.mark.parametrize("minutes", [-6, 6])
+def test_clocks_that_disagree_stop_a_sweep(place: Place, minutes: int) -> None:
+    place.back_up(A)
+    own = FakeClock()
+    own.pass_by(minutes=minutes)
+    with pytest.raises(ClockUntrusted, match="The clock of"):
+        Sweeper(place.opened(), clock=own).plan()
+
+
+def test_much_that_would_go_asks_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.sweeping._ASKS_FROM", 1)
+    place.forget(place.back_up(A))
+    place.back_up(source_of(300, pages=5, media=1))
+    place.days(8)
+    with pytest.raises(SweepRefused, match="% of all"):
+        place.plan()
+    assert place.sweep(accept=True).condemned
+
+
+def test_a_listing_that_never_settles_stops_a_sweep(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.back_up(A)
+    listed = place.store.list
+    numbers = itertools.count()
+
+    def restless(prefix: str) -> list[StoredObject]:
+        if prefix == "snapshots":
+            place.inner.write(snapshot_name("Ada-00000000", f"20260101T000000Z-{next(numbers):08x}"), b"")  # type: ignore[arg-type]
+        return listed(prefix)
+
+    monkeypatch.setattr(place.store, "list", restless)
+    with pytest.raises(SweepRefused, match="different each time"):
+        place.plan()
+
+
+# Faults and other company.
+
+
+def test_whatever_request_fails_no_snapshot_breaks_and_a_later_sweep_does_the_rest(place: Place) -> None:
+    first = place.back_up(A)
+    second = place.back_up(keep := source_of(0, pages=20, media=3))
+    place.forget(first)
+    place.days(8)
+    nth = 0
+    while True:
+        nth += 1
+        place.store.fail(WRITING | READING, nth=nth, every=True)
+        try:
+            place.sweep()
+        except StoreUnreachable:
+            place.store.heal()
+            assert holds(place, second, keep)
+            place.days(1.1)
+            continue
+        place.store.heal()
+        break
+    for _ in range(6):
+        place.days(2)
+        place.sweep()
+    assert holds(place, second, keep)
+    live = place.opened().index()
+    assert sum(live.packs().values()) < 200_000
+    assert place.names("verdicts") == place.names("probe") == []
+
+
+def test_index_files_are_folded_and_no_reader_misses_a_blob_meanwhile(place: Place) -> None:
+    refs = [place.back_up(source_of(seed, pages=10, media=2)) for seed in range(40)]
+    place.days(2)
+    reader = place.opened()
+    removed: list[str] = []
+    remove = place.store.remove
+
+    def checked(name: str) -> None:
+        remove(name)
+        if name.startswith("index/"):
+            removed.append(name)
+            if len(removed) in (1, 20, 40):
+                assert restore(place.opened(), refs[7]) == source_of(7, pages=10, media=2)
+
+    place.store.remove = checked  # type: ignore[method-assign]
+    assert place.sweep().folded == len(removed) >= 40
+    assert len(place.names("index")) <= 2
+    assert all(restore(reader, ref) == source_of(seed, pages=10, media=2) for seed, ref in enumerate(refs))
+
+
+def test_a_sweep_in_a_folder_works_as_in_memory(tmp_path: Path) -> None:
+    store = open_store(str(tmp_path / "repository"))
+    repository = create_repository(store)
+    ref = back_up(repository, A, run=0)
+    sweeper = Sweeper(open_repository(store))
+    swept = sweeper.carry_out(sweeper.plan())
+    assert swept.removed == swept.condemned == ()
+    assert restore(open_repository(store), ref) == A
