@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup backup test lint torture lock clean
+.PHONY: help setup backup test bench lint torture lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: $(VENV)/installed-dev ## Run the tests
 
 torture: $(VENV)/installed-dev ## Run the long tests
 	$(BIN)/python -m pytest -m torture --timeout=3600
+
+bench: $(VENV)/installed-dev ## Measure beside restic, borg and rclone (SIZE=small|medium|large ROUNDS=3)
+	$(BIN)/python -m bench --size $(or $(SIZE),medium) --rounds $(or $(ROUNDS),3)
 
 lint: $(VENV)/installed-dev ## Check style and types
 	$(BIN)/ruff check .

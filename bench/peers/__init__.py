@@ -1,0 +1,1 @@
+"""The tools that are measured, one module each."""
