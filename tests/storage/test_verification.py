@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -163,6 +164,10 @@ def test_a_copy_that_is_whole_elsewhere_makes_damage_no_loss(house: tuple[Store,
     assert "no snapshot has lost anything" in found.summary()
 
 
+PICTURE_OR_LIST = "picture 0.jpg|the list of all files in collection.media"
+"""What lies in one pack with what depends on which thread was first: the picture alone, or the folder's list, too."""
+
+
 def drop_pack_of_a_picture(store: Store, refs: list[SnapshotRef]) -> None:
     place = opened(store).index().find(picture(store, refs[0], 0)[1])
     assert place is not None
@@ -190,8 +195,8 @@ def spoil_a_folder_root(store: Store, refs: list[SnapshotRef]) -> None:
 @pytest.mark.parametrize(
     ("damage", "lost"),
     [
-        (drop_pack_of_a_picture, "picture 0.jpg"),
-        (cut_pack_of_a_picture, "picture 0.jpg"),
+        (drop_pack_of_a_picture, PICTURE_OR_LIST),
+        (cut_pack_of_a_picture, PICTURE_OR_LIST),
         (spoil_a_pieces_node, "lost collection.anki2"),
         (spoil_a_folder_root, "the list of all files in collection.media"),
     ],
@@ -202,7 +207,8 @@ def test_what_is_lost_is_found_without_reading_content(
     store, refs = house
     damage(store, refs)
     found = verified(store)
-    assert any(lost in loss.as_text() and refs[0].id in loss.snapshots for loss in found.losses)
+    told = [loss.as_text() for loss in found.losses if refs[0].id in loss.snapshots]
+    assert any(re.search(lost, text) for text in told), told
 
 
 def test_a_damaged_leaf_of_a_folder_costs_the_files_it_names_and_no_other() -> None:
