@@ -1,4 +1,4 @@
-"""Where the time of one action goes: `python -m bench.where RESULT.json backup|restore|prune …` (as `bench.library`).
+"""Where the time of one action goes: `python -m bench.where RESULT.json backup|restore|prune …` (as `bench.action`).
 
 A thread looks every few milliseconds at what every other thread does. What a thread computed since the last look
 (Linux tells it to the nanosecond) goes to the innermost function of the project on its stack; so does the time it
@@ -126,11 +126,11 @@ def read_whereabouts(path: Path, action: str) -> Whereabouts:
 
 
 def main(arguments: list[str]) -> int:
-    """Watch one action of `bench.library`, and write what was seen to the file named first."""
+    """Watch one action of `bench.action`, and write what was seen to the file named first."""
     target, *action = arguments
     watcher = Watcher()
     watcher.start()
-    from bench.library import main as run  # noqa: PLC0415 - loading it is a part of what is watched
+    from bench.action import main as run  # noqa: PLC0415 - loading it is a part of what is watched
 
     code = run(action)
     seen = watcher.stop(action[0])

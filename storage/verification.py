@@ -1,7 +1,7 @@
 """Verifying a repository: that all is there which its snapshots need, and, read back, is what was stored.
 
 Nothing is changed but the record of what was read when. Whatever looks damaged is looked at once more before it is
-called so: a bit that flips on its way is no damage at rest, and a collector may remove things between two requests.
+called so: a bit that flips on its way is no damage at rest, and a sweep may remove things between two requests.
 """
 
 from __future__ import annotations

@@ -76,5 +76,5 @@ class RecollectLibrary:
         return path
 
     def _library(self, *arguments: str, base: Path | None = None, daily: str | None = None) -> Command:
-        command = [sys.executable, "-m", "bench.library", *arguments]
+        command = [sys.executable, "-m", "bench.action", *arguments]
         return Command(command, self.environment(base=base, daily=daily), PROJECT)

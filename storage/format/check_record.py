@@ -56,12 +56,12 @@ def write_check(seal: Seal, name: str, packs: Mapping[PackId, Checked]) -> bytes
     rows = {pack.hex(): [int(checked.at.timestamp()), checked.whole] for pack, checked in packs.items()}
     plain = json.dumps({"format": CHECK_FORMAT, "packs": rows}, sort_keys=True, separators=(",", ":")).encode()
     # Bound to its name, it can't pose as a verdict, though it is sealed for the same purpose: what is known of packs.
-    return seal.seal(Purpose.VERDICT, name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
+    return seal.seal(Purpose.CHECK, name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
 
 
 def read_check(seal: Seal, name: str, stored: bytes) -> dict[PackId, Checked]:
     """What the check record stored as `name` says, every field checked."""
-    packed = seal.unseal(Purpose.VERDICT, name.encode(), stored)
+    packed = seal.unseal(Purpose.CHECK, name.encode(), stored)
     length = int.from_bytes(packed[:4], "little")
     if len(packed) < 4 or length > _MAX_BYTES:
         raise _damaged(name)

@@ -46,6 +46,7 @@ class Purpose(StrEnum):
     DELETIONS = "deletions"
     VERDICT = "verdict"
     CENSUS = "census"
+    CHECK = "check"
 
 
 class Seal(Protocol):

@@ -344,7 +344,7 @@ def damage_to(draw: st.DrawFn, content: bytes) -> tuple[str, bytes | None]:
 
 COSTS_NOTHING = ("index/", "verdicts/", "checks/", "trash/", "snapshots/")
 """What is gone from there is not missed: packs say themselves what they hold, and what a manifest does not name is no
-snapshot (the census of a collector notices that one is gone)."""
+snapshot (the census of a sweep notices that one is gone)."""
 
 
 def is_surely_found(name: str, how: str, done: list[tuple[str, str]], *, sealed: bool) -> bool:

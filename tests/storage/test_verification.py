@@ -338,7 +338,7 @@ def test_a_store_that_does_not_answer_is_an_error_and_no_damage(
 
 
 def test_what_was_removed_while_it_was_looked_at_is_no_damage() -> None:
-    """As when a collector does its work meanwhile: a snapshot is forgotten, its packs are removed."""
+    """As when a sweep does its work meanwhile: a snapshot is forgotten, its packs are removed."""
     store = in_memory()
     refs = stocked(store, [source_of(900, pages=70, media=20), *SOURCES[:2]])
     repository = opened(store)

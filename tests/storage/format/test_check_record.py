@@ -25,7 +25,7 @@ PACKS = st.dictionaries(
 
 def sealed(content: Any, name: str = NAME) -> bytes:
     plain = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return SEAL.seal(Purpose.VERDICT, name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
+    return SEAL.seal(Purpose.CHECK, name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
 
 
 @given(PACKS)
@@ -87,7 +87,7 @@ def test_what_is_no_record_is_damage(content: Any) -> None:
 
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     with pytest.raises(Damaged):
-        read_check(SEAL, NAME, SEAL.seal(Purpose.VERDICT, NAME.encode(), (2**32 - 1).to_bytes(4, "little") + b"\1"))
+        read_check(SEAL, NAME, SEAL.seal(Purpose.CHECK, NAME.encode(), (2**32 - 1).to_bytes(4, "little") + b"\1"))
 
 
 def test_a_record_of_a_newer_version_is_no_damage() -> None:

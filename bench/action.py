@@ -1,4 +1,4 @@
-"""One action of Recollect's own chains in a process of its own: `python -m bench.library backup …`.
+"""One action of Recollect's own chains in a process of its own: `python -m bench.action backup …`.
 
 It does what `recollect` does without a Prefect server, less the command line; settings come from the environment.
 """
