@@ -91,6 +91,12 @@ class Index:
         held = (rows >= 0) & ~self._distrusted_rows(rows)
         return {blob for blob, is_held in zip(wanted, held, strict=True) if not is_held}
 
+    def lengths_among(self, lengths: Collection[int]) -> set[int]:
+        """Those of `lengths`, in plain bytes, that some blob has; a piece of any other length is surely not stored."""
+        wanted = np.fromiter(lengths, dtype=np.uint32, count=len(lengths))
+        loaded = wanted[np.isin(wanted, self._numbers[:, 2])]
+        return {*loaded.tolist(), *({place.length for place in tuple(self._added.values())} & set(lengths))}
+
     def rows(self, blobs: Sequence[BlobId]) -> Rows:
         """The first loaded row of each of `blobs`, -1 where there is none; asked for at once, for they are many."""
         if not len(blobs) or not len(self._ids):

@@ -1,5 +1,8 @@
 """Storing blobs: compressed and sealed side by side, gathered into packs, several packs on their way at once.
 
+Whoever has threads of their own lets each `store` what it read, while that lies in the processor's cache; whoever has
+one thread and many small blobs `add`s them.
+
 The one who adds blobs waits when too many bytes are under way; so memory stays bounded whatever the profile's size.
 """
 
@@ -46,7 +49,8 @@ _Batch = list[tuple[BlobKind, BlobId, bytes]]
 class WriteSession:
     """Adds blobs to a repository. Nothing it stores counts until a manifest names it.
 
-    `add` is for one thread. What an upload ran into is raised by the next `add` or `close`, and by every one after it.
+    `store` is for any number of threads, `add` and `close` for one. What an upload ran into is raised by the next of
+    them, and by every one after it.
     `close` returns when every pack and the index are stored; leaving the context without it (after an error) stops the
     work under way and leaves only packs that nothing names.
     """
@@ -92,11 +96,23 @@ class WriteSession:
         self._encoders.shutdown(wait=True, cancel_futures=True)
         self._senders.shutdown(wait=True, cancel_futures=True)
 
-    def add(self, kind: BlobKind, blob: BlobId, plain: bytes) -> bool:
-        """Store a blob unless the repository holds it; False when it does. Raises what an earlier upload ran into."""
-        if blob in self._known or blob in self._index:
+    def store(self, kind: BlobKind, blob: BlobId, plain: bytes) -> bool:
+        """Compress and seal a blob here and now, unless the repository holds it; False when it does."""
+        if self._failure is not None:
+            raise self._failure
+        if not self._claim(blob):
             return False
-        self._known.add(blob)
+        try:
+            self._encode([(kind, blob, plain)])
+        except BaseException as failure:
+            self._fail(failure)
+            raise
+        return True
+
+    def add(self, kind: BlobKind, blob: BlobId, plain: bytes) -> bool:
+        """Let threads of the session's own store a blob, unless the repository holds it; False when it does."""
+        if not self._claim(blob):
+            return False
         self._batch.append((kind, blob, plain))
         self._batch_bytes += len(plain)
         if self._batch_bytes >= _BATCH_BYTES:
@@ -115,6 +131,21 @@ class WriteSession:
         self._write_index()
         return self._written
 
+    def _claim(self, blob: BlobId) -> bool:
+        """Whether it falls to the caller to store the blob."""
+        if blob in self._index:
+            return False
+        with self._lock:
+            if blob in self._known:
+                return False
+            self._known.add(blob)
+            return True
+
+    def _fail(self, failure: BaseException) -> None:
+        """Blobs were lost with it: a session that failed once must never come to a good end."""
+        with self._lock:
+            self._failure = self._failure or failure
+
     def _hand_over(self) -> None:
         self._wait(self._encoding, _BATCHES_UNDER_WAY)
         self._wait(self._sending, None)
@@ -130,8 +161,7 @@ class WriteSession:
             while under_way and (under_way[0].done() or (most is not None and len(under_way) > most)):
                 under_way.pop(0).result()
         except BaseException as failure:
-            # Blobs were lost with it: a session that failed once must never come to a good end.
-            self._failure = failure
+            self._fail(failure)
             raise
 
     def _encode(self, batch: _Batch) -> None:
@@ -162,6 +192,13 @@ class WriteSession:
             self._sending.append(future)
 
     def _store_pack(self, blobs: list[EncodedBlob]) -> None:
+        try:
+            self._land(blobs)
+        except BaseException as failure:
+            self._fail(failure)
+            raise
+
+    def _land(self, blobs: list[EncodedBlob]) -> None:
         plain_bytes = sum(blob.length for blob in blobs)
         try:
             pack = build_pack(self._seal, PackId(self._random_bytes(PACK_ID_BYTES)), blobs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from recollect.progress import current_progress
 from storage.format.blob import PART_BYTES, BlobKind
 from storage.format.manifest import Manifest
-from storage.intake import IdentifiedFile, IdentifiedFolder, identify_file, identify_folder
+from storage.intake import FolderListing, IdentifiedFile, IdentifiedFolder, identify_file, identify_folder
 from tasks.job import Job
 from tasks.media import COLLECTION, DELETION_LOG, MEDIA_FOLDER, MediaReader, reliable, version_of
 from tasks.snapshot import Source
@@ -33,7 +33,7 @@ class Contents:
 
 @step("checksum", retried=True)
 def checksum(job: Job, source: Source) -> Contents:
-    """Find out what is new, before a byte is sent."""
+    """Find out what is new, before a byte is sent; of files that must be new it is enough to know that."""
     repository = job.repository
     index, seal = repository.index(), repository.seal
     reader = MediaReader(job.profile.media_folder)
@@ -71,16 +71,22 @@ def checksum(job: Job, source: Source) -> Contents:
             known=reliable(source.media.files, job.known_files()),
             listed_at_ns=source.media_listed_at_ns,
             read=reader,
-            advance=lambda size: stage.advance(size, files=1),
+            advance=stage.advance,
         )
     new_bytes = media.new_bytes + sum(len(index.missing(file.pieces)) * file.stored.piece_bytes for file in files)
     # What the repository lost is stored again, by a snapshot of its own.
-    nodes = [node for listing in (media.nodes, *(file.nodes for file in files)) for node, _ in listing]
-    unchanged = _same_as(job.last_manifest(), files, media) and not new_bytes and not index.missing(nodes)
+    unchanged = (
+        media.listing is not None
+        and not new_bytes
+        and _same_as(job.last_manifest(), files, media.listing)
+        and not index.missing(
+            [node for nodes in (media.listing.nodes, *(file.nodes for file in files)) for node, _ in nodes]
+        )
+    )
     return Contents(files=files, media=media, reader=reader, new_bytes=new_bytes, unchanged=unchanged)
 
 
-def _same_as(last: Manifest | None, files: list[IdentifiedFile], media: IdentifiedFolder) -> bool:
+def _same_as(last: Manifest | None, files: list[IdentifiedFile], media: FolderListing) -> bool:
     """Whether the last snapshot holds exactly this."""
     return (
         last is not None

@@ -9,7 +9,7 @@ from profiles.suspicion import suspicion
 from recollect.progress import current_progress
 from storage.errors import PiecesLost, StorageError
 from storage.format.manifest import Fact, Manifest, SnapshotId
-from storage.intake import IdentifiedFolder, store_file, store_folder
+from storage.intake import TakenFolder, store_file, store_folder
 from storage.writing import Written
 from tasks.checksum import Contents
 from tasks.job import Job
@@ -62,7 +62,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
     return Stored(
         snapshot=ref.id,
         media_files=len(media.entries),
-        media_bytes=media.stored.size,
+        media_bytes=media.listing.stored.size,
         bytes_read=source.evidence.size + media.bytes_read,
         bytes_new=written.bytes_new,
         bytes_stored=written.bytes_stored + manifest_bytes,
@@ -74,11 +74,11 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
     )
 
 
-def _store_pieces(job: Job, contents: Contents) -> tuple[IdentifiedFolder, Written]:
+def _store_pieces(job: Job, contents: Contents) -> tuple[TakenFolder, Written]:
     repository = job.repository
     with (
         current_progress().stage(
-            f"{job.profile.name}: storing what is new", contents.new_bytes, len(contents.media.new_files)
+            f"{job.profile.name}: storing what is new", contents.new_bytes, contents.media.new_files
         ) as stage,
         repository.write(uploads=job.settings.uploads, landed=stage.advance) as session,
     ):
@@ -99,13 +99,13 @@ def _manifest(
     job: Job,
     source: Source,
     contents: Contents,
-    media: IdentifiedFolder,
+    media: TakenFolder,
     written: Written,
     *,
     purpose: str,
     accept: bool,
 ) -> Manifest:
-    counts = {"media_files": len(media.entries), "media_bytes": media.stored.size, **_facts(source)}
+    counts = {"media_files": len(media.entries), "media_bytes": media.listing.stored.size, **_facts(source)}
     baseline = job.last_unsuspected()
     return Manifest(
         id=source.snapshot,
@@ -116,7 +116,7 @@ def _manifest(
         taken_at=source.taken_at,
         parent=job.snapshots()[-1].id if job.snapshots() else None,
         files=tuple(file.stored for file in contents.files),
-        folders=(media.stored,),
+        folders=(media.listing.stored,),
         facts={
             "purpose": purpose,
             "suspect": suspicion(baseline.facts, counts) if baseline and not accept else None,

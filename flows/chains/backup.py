@@ -73,7 +73,7 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
         audit.note(
             snapshot=stored,
             media_files=len(contents.media.entries),
-            media_bytes=contents.media.stored.size,
+            media_bytes=sum(entry.size for entry in contents.media.entries.values()),
             bytes_read=source.evidence.size + contents.media.bytes_read,
         )
         audit.remarks += contents.reader.remarks()

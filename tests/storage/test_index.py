@@ -187,3 +187,16 @@ def test_a_question_does_not_walk_through_all_that_was_added() -> None:
     _CountedId.looks = 0
     assert index.missing([entries[7].id, absent]) == {absent}
     assert _CountedId.looks <= 10
+
+
+@settings(deadline=None)
+@given(st.lists(ENTRIES, max_size=3), ENTRIES, st.sets(st.integers(0, 12)))
+def test_an_index_knows_of_which_lengths_it_holds_pieces(
+    tables: list[list[PackEntry]], added: list[PackEntry], asked: set[int]
+) -> None:
+    index = Index(table_of(table) for table in tables)
+    index.add(added)
+    # What is added last is what an id stands for.
+    latest = {entry.id: entry for entry in added}
+    held = {entry.location.length for entries in (*tables, latest.values()) for entry in entries}
+    assert index.lengths_among(asked) == asked & held

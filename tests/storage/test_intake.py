@@ -17,6 +17,7 @@ from storage.intake import (
     FileVersion,
     IdentifiedFolder,
     Sink,
+    TakenFolder,
     identify_file,
     identify_folder,
     store_file,
@@ -75,24 +76,24 @@ def identified(
         known=known or {},
         listed_at_ns=LISTED_AT_NS,
         read=folder.read,
-        advance=lambda _: None,
+        advance=lambda _size, _files: None,
     )
 
 
-def stored(repository: Repository, folder: Folder, found: IdentifiedFolder) -> IdentifiedFolder:
+def stored(repository: Repository, folder: Folder, found: IdentifiedFolder) -> TakenFolder:
     with repository.write(uploads=2) as session:
         after = store_folder(session, repository.seal, repository.index(), found, folder.read)
         session.close()
     return after
 
 
-def contents(repository: Repository, folder: IdentifiedFolder) -> dict[bytes, bytes]:
+def contents(repository: Repository, folder: TakenFolder) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
 
     def keep(entry: FolderEntry, parts: Iterable[bytes]) -> None:
         found[entry.name] = b"".join(parts)
 
-    retrieve_entries(repository, read_folder(repository.read, folder.tree), keep)
+    retrieve_entries(repository, read_folder(repository.read, folder.listing.stored.entries), keep)
     return found
 
 
@@ -106,7 +107,7 @@ def test_a_folder_comes_back_as_it_went_in_with_empty_equal_and_long_files(repos
     folder = Folder(some_files())
     after = stored(repository, folder, identified(repository, folder))
     assert contents(repository, after) == folder.files
-    assert after.stored.size == sum(map(len, folder.files.values()))
+    assert after.listing.stored.size == sum(map(len, folder.files.values()))
 
 
 def test_a_file_that_can_be_relied_on_is_not_read_again(repository: Repository) -> None:
@@ -115,9 +116,26 @@ def test_a_file_that_can_be_relied_on_is_not_read_again(repository: Repository) 
     folder.reads.clear()
     folder.files[b"new.png"] = b"new"
     second = identified(repository, folder, known=first.versions)
+    assert second.unread == [folder.version(b"new.png")]
+    assert (second.new_files, second.new_bytes) == (1, 3)
+    stored(repository, folder, second)
     assert folder.reads == [b"new.png"]
-    assert second.new_files == [b"new.png"]
-    assert second.new_bytes == 3
+
+
+def test_what_must_be_new_is_read_once_and_what_may_be_stored_is_read_to_know(repository: Repository) -> None:
+    folder = Folder({b"long": bytes(PART_BYTES) + b"tail", b"short": b"abc", b"empty": b""})
+    found = identified(repository, folder)
+    assert folder.reads == [b"empty"]
+    assert found.listing is None
+    assert (found.new_files, found.new_bytes) == (2, PART_BYTES + 7)
+    stored(repository, folder, found)
+    assert sorted(folder.reads) == [b"empty", b"long", b"short"]
+    folder.reads.clear()
+    folder.files = {b"same": b"abc", b"alike": b"xyz", b"other": bytes(PART_BYTES) + b"tails"}
+    again = identified(repository, folder)
+    assert sorted(folder.reads) == [b"alike", b"same"]
+    assert (again.new_files, again.new_bytes) == (2, 3 + PART_BYTES + 5)
+    assert contents(repository, stored(repository, folder, again)) == folder.files
 
 
 def test_a_remembered_file_whose_pieces_the_repository_lost_is_read_and_stored_again(repository: Repository) -> None:
@@ -241,7 +259,7 @@ def test_the_entries_of_a_committed_folder_are_found_through_its_manifest(reposi
     after = stored(repository, folder, identified(repository, folder))
     identity = new_snapshot_id(FIRST_MOMENT, b"\1\2\3\4")
     manifest = Manifest(
-        identity, "Ada", PROFILE, "desk", "/home", FIRST_MOMENT, None, (), (after.stored,), {"notes": 1}
+        identity, "Ada", PROFILE, "desk", "/home", FIRST_MOMENT, None, (), (after.listing.stored,), {"notes": 1}
     )
     ref, _ = repository.commit(manifest)
     again = repository.manifest(ref).folder("collection.media")

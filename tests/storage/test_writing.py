@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,9 +51,18 @@ def add_all(session: WriteSession, blobs: dict[BlobId, bytes]) -> None:
         session.add(BlobKind.PAGE, blob, plain)
 
 
-def store_all(repository: Repository, blobs: dict[BlobId, bytes], *, uploads: int = 2) -> None:
+def store_side_by_side(session: WriteSession, blobs: dict[BlobId, bytes]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda blob: session.store(BlobKind.PAGE, blob, blobs[blob]), blobs))
+
+
+Fill = Callable[[WriteSession, dict[BlobId, bytes]], None]
+either_way = pytest.mark.parametrize("fill", [add_all, store_side_by_side])
+
+
+def store_all(repository: Repository, blobs: dict[BlobId, bytes], *, uploads: int = 2, fill: Fill = add_all) -> None:
     with repository.write(uploads=uploads) as session:
-        add_all(session, blobs)
+        fill(session, blobs)
         session.close()
 
 
@@ -66,11 +76,12 @@ def reopened(repository: Repository) -> Repository:
     return open_repository(faults(repository).inner)
 
 
-def test_whatever_is_added_can_be_read_after_the_close(repository: Repository) -> None:
+@either_way
+def test_whatever_is_added_can_be_read_after_the_close(repository: Repository, fill: Fill) -> None:
     blobs = noise(repository, 500)
     told: list[int] = []
     with repository.write(uploads=3, landed=told.append) as session:
-        add_all(session, blobs)
+        fill(session, blobs)
         written = session.close()
     assert dict(repository.read(blobs)) == dict(reopened(repository).read(blobs)) == blobs
     assert written.blobs == 500
@@ -100,6 +111,14 @@ def test_a_blob_added_twice_or_stored_before_is_stored_once(repository: Reposito
             assert not session.add(BlobKind.DATA, first, content)
             add_all(session, blobs)
             assert session.close().packs == 0
+
+
+def test_a_blob_that_several_threads_bring_at_once_is_stored_once(repository: Repository) -> None:
+    blobs = noise(repository, 60)
+    with repository.write(uploads=2) as session:
+        with ThreadPoolExecutor(4) as pool:
+            took = list(pool.map(lambda blob: session.store(BlobKind.DATA, blob, blobs[blob]), list(blobs) * 4))
+        assert took.count(True) == session.close().blobs == 60
 
 
 def test_two_writers_of_the_same_blobs_at_once_do_not_harm_each_other(repository: Repository) -> None:
@@ -178,15 +197,16 @@ def test_bytes_under_way_never_exceed_a_bound_however_slow_the_store(repository:
     assert dict(reopened(repository).read(blobs)) == blobs
 
 
+@either_way
 @pytest.mark.parametrize("error", [StoreFull, StoreUnreachable])
 @pytest.mark.parametrize("nth", [1, 2, 5, 9, 10, 13, 17])
 def test_what_an_upload_ran_into_is_raised_and_leaves_nothing_that_counts(
-    repository: Repository, nth: int, error: type[StorageError]
+    repository: Repository, nth: int, error: type[StorageError], fill: Fill
 ) -> None:
     blobs = noise(repository, 240)
     faults(repository).fail(frozenset({"write"}), nth=nth, error=error)
     with pytest.raises(error):
-        store_all(repository, blobs)
+        store_all(repository, blobs, fill=fill)
     later = reopened(repository)
     stored = [blob for blob in blobs if blob in later.index()]
     assert dict(later.read(stored)) == {blob: blobs[blob] for blob in stored}
@@ -206,6 +226,9 @@ def test_a_session_that_failed_once_never_comes_to_a_good_end(repository: Reposi
         for _ in range(2):
             with pytest.raises(StoreUnreachable):
                 session.close()
+        (piece,) = noise(repository, 1, seed=2).items()
+        with pytest.raises(StoreUnreachable):
+            session.store(BlobKind.PAGE, *piece)
 
 
 def test_an_error_of_ones_own_ends_the_session_without_waiting_for_the_rest(repository: Repository) -> None:
@@ -214,10 +237,24 @@ def test_an_error_of_ones_own_ends_the_session_without_waiting_for_the_rest(repo
     assert not [thread for thread in threading.enumerate() if thread.name.startswith(("encode", "send"))]
 
 
+@either_way
 def test_a_computer_that_spoils_what_it_compresses_is_found_out(
-    repository: Repository, monkeypatch: pytest.MonkeyPatch
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, fill: Fill
 ) -> None:
     monkeypatch.setattr("storage.format.pack.compress", lambda plain: bytes((0,)) + bytes(len(plain)))
     with pytest.raises(Damaged, match="this computer"):
-        store_all(repository, noise(repository, 3))
+        store_all(repository, noise(repository, 3), fill=fill)
     assert faults(repository).inner.list("packs") == []
+
+
+def test_a_piece_that_could_not_be_sealed_is_not_taken_for_stored(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ((blob, plain),) = noise(repository, 1).items()
+    with repository.write(uploads=2) as session:
+        with monkeypatch.context() as spoiled:
+            spoiled.setattr("storage.format.pack.compress", lambda plain: bytes((0,)) + bytes(len(plain)))
+            with pytest.raises(Damaged):
+                session.store(BlobKind.PAGE, blob, plain)
+        with pytest.raises(Damaged):
+            session.close()
