@@ -12,6 +12,7 @@ from pathlib import Path
 
 import platformdirs
 
+from bench.conditions import Conditions
 from bench.course import Course, Prefect
 from bench.generate import base_folder
 from bench.machine import PACKAGES, TOOLS, facts
@@ -59,6 +60,7 @@ def main() -> int:
             far=far,
             prefect=prefect,
             say=_say,
+            conditions=Conditions(work),
         )
         failure = None
         whereabouts: list[Whereabouts] = []

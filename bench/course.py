@@ -15,6 +15,7 @@ from math import isnan, nan
 from pathlib import Path
 
 from bench.changes import add_pictures, increment, study
+from bench.conditions import Conditions
 from bench.generate import COLLECTION, PROFILE
 from bench.measure import Command, computed_so_far, folder_bytes, run
 from bench.peers.anki_backup import AnkiBackup
@@ -61,6 +62,7 @@ class Course:
     far: Far
     prefect: Prefect | None
     say: Callable[[str], None]
+    conditions: Conditions
     measurements: list[Measurement] = field(default_factory=list)
     unable: dict[str, str] = field(default_factory=dict)
 
@@ -108,9 +110,11 @@ class Course:
                 freeze(peer.place, frozen / peer.place.name)
             for number in range(1, self.rounds + 1):
                 for peer in able if number > 1 else ():
+                    for folder in (peer.place.home, peer.place.repository):
+                        self.conditions.discard(folder)
                     thaw(peer.place, frozen / peer.place.name)
                 self._measure(Scenario.PRUNE, number, peers, lambda peer: peer.prune_to(self.size.kept))
-            shutil.rmtree(frozen)
+            self.conditions.discard(frozen)
 
     def _backup(self, peer: Peer, moment: datetime | None = None) -> Asked:
         return peer.backup(self.profile, moment)
@@ -126,12 +130,11 @@ class Course:
                 continue
             measured = self._measured(scenario, number, peer, commands)
             self.measurements.append(measured)
-            shutil.rmtree(self.work / "restored", ignore_errors=True)
+            self.conditions.discard(self.work / "restored")
             self.say(f"  {scenario}, {peer.place.kind}, {peer.name}: {measured.wall_s:.2f} s")
 
     def _measured(self, scenario: Scenario, number: int, peer: Peer, commands: Commands) -> Measurement:
-        # What one tool has written must not be the next one's burden.
-        os.sync()
+        self.conditions.settle()
         far = self.far if peer.place.kind is Kind.S3 else None
         server = self.prefect if isinstance(peer, RecollectFlow) else None
         stored = folder_bytes(peer.place.repository)
@@ -139,6 +142,9 @@ class Course:
         if far:
             far.proxy.forget_counts()
         cost = run(commands, self.work)
+        ended = time.perf_counter()
+        os.sync()
+        synced = time.perf_counter() - ended
         computed = (server.computed() if server else nan) - computed
         return Measurement(
             scenario=scenario,
@@ -146,6 +152,7 @@ class Course:
             peer=peer.name,
             round=number,
             wall_s=round(cost.wall_s, 4),
+            on_disk_s=round(cost.wall_s + synced, 4),
             cpu_s=round(cost.cpu_s, 4),
             peak_bytes=cost.peak_bytes,
             stored_bytes=folder_bytes(peer.place.repository) - stored,
@@ -173,7 +180,7 @@ class Course:
         (self.profile / COLLECTION).write_bytes(studied.read_bytes())
 
     def _fresh_profile(self) -> None:
-        shutil.rmtree(self.profile.parent, ignore_errors=True)
+        self.conditions.discard(self.profile.parent)
         shutil.copytree(self.base, self.profile.parent)
         # Some tools distrust what is younger than a tick of the clock.
         time.sleep(1)
@@ -189,8 +196,8 @@ class Course:
         try:
             yield peers
         finally:
-            shutil.rmtree(stored, ignore_errors=True)
-            shutil.rmtree(self.far.bucket, ignore_errors=True)
+            self.conditions.discard(stored)
+            self.conditions.discard(self.far.bucket)
             self.far.restart()
 
     def _peers_at(self, kind: Kind, stored: Path, *, every: bool) -> Iterator[Peer]:
@@ -233,11 +240,11 @@ class Course:
                 self._take(studied)
                 yield self._watch(Scenario.STUDY, local, local.backup(self.profile))
                 yield self._watch(Scenario.RESTORE, local, local.restore(self.work / "restored"))
-                shutil.rmtree(self.work / "restored", ignore_errors=True)
+                self.conditions.discard(self.work / "restored")
 
     def _watch(self, scenario: Scenario, library: RecollectLibrary, commands: Asked) -> Whereabouts:
         seen = self.work / "whereabouts.json"
-        os.sync()
+        self.conditions.settle()
         asked = [] if isinstance(commands, Unable) else commands
         run([_watched(command, seen) for command in asked if isinstance(command, Command)], self.work)
         return read_whereabouts(seen, f"{scenario}, {library.place.kind}{', sealed' if library.sealed else ''}")

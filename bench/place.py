@@ -104,9 +104,7 @@ def freeze(place: Place, copy: Path) -> None:
 
 
 def thaw(place: Place, copy: Path) -> None:
-    """Put back what `freeze` kept."""
-    for folder in (place.home, place.repository):
-        shutil.rmtree(folder, ignore_errors=True)
+    """Put back what `freeze` kept, where nothing is any more."""
     shutil.copytree(copy / "home", place.home, symlinks=True)
     shutil.copytree(copy / "repository", place.repository, symlinks=True, copy_function=_link)
     place.notice()

@@ -118,12 +118,12 @@ def _overview(results: Results, place: str) -> str:
 def _details(measured: Mapping[str, list[Measurement]]) -> str:
     with_server = any(one.server_cpu_s is not None for found in measured.values() for one in found)
     with_requests = any(one.requests is not None for found in measured.values() for one in found)
-    header = ["", "wall, s", "CPU, s", *(["CPU of the Prefect server, s"] if with_server else [])]
+    header = ["", "wall, s", "on disk, s", "CPU, s", *(["CPU of the Prefect server, s"] if with_server else [])]
     header += ["peak memory", "stored", *(["requests"] if with_requests else [])]
     rows = []
     for peer, found in measured.items():
         server = [one.server_cpu_s for one in found if one.server_cpu_s is not None]
-        row = [peer, _seconds(spread(one.wall_s for one in found)), _seconds(spread(one.cpu_s for one in found))]
+        row = [peer, *(_seconds(spread(values)) for values in _times(found))]
         if with_server:
             row.append(_seconds(spread(server)) if server else "")
         row.append(_bytes(spread(one.peak_bytes for one in found).median))
@@ -132,6 +132,12 @@ def _details(measured: Mapping[str, list[Measurement]]) -> str:
             row.append(_requests(found))
         rows.append(row)
     return _table(header, rows)
+
+
+def _times(found: Sequence[Measurement]) -> Iterable[list[float]]:
+    yield [one.wall_s for one in found]
+    yield [one.on_disk_s for one in found]
+    yield [one.cpu_s for one in found]
 
 
 def _requests(found: Sequence[Measurement]) -> str:

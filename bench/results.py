@@ -33,6 +33,8 @@ class Measurement:
     peer: str
     round: int
     wall_s: float
+    on_disk_s: float
+    """Wall seconds until the disk had all that was written, which not every tool waits for."""
     cpu_s: float
     peak_bytes: int
     stored_bytes: int

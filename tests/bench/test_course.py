@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import bench.__main__ as program
+from bench.conditions import Conditions
 from bench.course import Course
 from bench.generate import COLLECTION, generate
 from bench.measure import Command, CommandFailedError
@@ -76,7 +77,8 @@ def prepared(folder: Path) -> Iterator[tuple[Course, Says]]:
 
     with pytest.MonkeyPatch.context() as patched, far_away(folder / "far", folder, 0.0) as far:
         patched.setattr(Course, "_peers_at", peers_at)
-        yield Course(SIZE, 1, 2, [Kind.LOCAL], folder / "base", work, far, None, lambda _: None), asked
+        conditions = Conditions(work, free=lambda: 0)
+        yield Course(SIZE, 1, 2, [Kind.LOCAL], folder / "base", work, far, None, lambda _: None, conditions), asked
 
 
 @pytest.fixture(scope="module")

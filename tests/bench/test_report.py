@@ -45,7 +45,7 @@ def measured(
     requests: Mapping[str, int] | None = None,
 ) -> list[Measurement]:
     return [
-        Measurement(scenario, place, peer, number, wall, wall / 2, 64 << 20, stored, None, requests)
+        Measurement(scenario, place, peer, number, wall, wall + 1, wall / 2, 64 << 20, stored, None, requests)
         for number, wall in enumerate(walls, start=1)
     ]
 
@@ -97,7 +97,7 @@ def test_the_page_says_medians_ranges_requests_and_what_is_not_measured(tmp_path
     page = tmp_path / "performance.md"
     write_page(page, SOME)
     text = page.read_text()
-    assert "| Recollect | 1.20 (1.00-3.00) | 0.60 (0.50-1.50) | 64.0 MiB | 1000 bytes |" in text
+    assert "| Recollect | 1.20 (1.00-3.00) | 2.20 (2.00-4.00) | 0.60 (0.50-1.50) | 64.0 MiB | 1000 bytes |" in text
     assert "| 9: 7 PUT, 2 LIST |" in text
     assert "- borg, S3: It knows no S3." in text
     assert "| `storage/a.py: b` | 1.50 | 0.25 |" in text
