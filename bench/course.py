@@ -110,9 +110,7 @@ class Course:
                 freeze(peer.place, frozen / peer.place.name)
             for number in range(1, self.rounds + 1):
                 for peer in able if number > 1 else ():
-                    for folder in (peer.place.home, peer.place.repository):
-                        self.conditions.discard(folder)
-                    thaw(peer.place, frozen / peer.place.name)
+                    thaw(peer.place, frozen / peer.place.name, self.conditions.discard)
                 self._measure(Scenario.PRUNE, number, peers, lambda peer: peer.prune_to(self.size.kept))
             self.conditions.discard(frozen)
 

@@ -103,8 +103,10 @@ def freeze(place: Place, copy: Path) -> None:
     shutil.copytree(place.repository, copy / "repository", symlinks=True, copy_function=_link)
 
 
-def thaw(place: Place, copy: Path) -> None:
-    """Put back what `freeze` kept, where nothing is any more."""
+def thaw(place: Place, copy: Path, discard: Callable[[Path], None]) -> None:
+    """Put back what `freeze` kept, in the place of what is there, which `discard` takes away."""
+    for folder in (place.home, place.repository):
+        discard(folder)
     shutil.copytree(copy / "home", place.home, symlinks=True)
     shutil.copytree(copy / "repository", place.repository, symlinks=True, copy_function=_link)
     place.notice()

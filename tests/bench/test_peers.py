@@ -103,7 +103,7 @@ def test_a_tool_backs_up_restores_and_prunes_locally(tool: str, profile: Path, t
     done(peer, peer.restore(tmp_path / "restored"))
     assert before - after > 400_000
     assert given_back(tmp_path / "restored") == contents(profile)
-    thaw(peer.place, tmp_path / "frozen")
+    thaw(peer.place, tmp_path / "frozen", shutil.rmtree)
     assert folder_bytes(peer.place.repository) == before
 
 
