@@ -118,24 +118,38 @@ def read_parts(path: Path, expected: MediaFile, part_size: int) -> Iterator[byte
     if part_size < 1:
         raise ValueError(f"parts must have at least one byte, not {part_size}")
     try:
-        with _open(path, _NO_FOLLOW) as file:
-            _confirm(expected, file)
+        descriptor = os.open(path, _OPEN_FLAGS | _NO_FOLLOW)
+        try:
+            _confirm(expected, descriptor)
             remaining = expected.size
             while remaining:
-                part = file.read(min(part_size, remaining))
-                if not part:
+                part = _read_part(descriptor, min(part_size, remaining), last=remaining <= part_size)
+                if part is None:
                     raise FileChanged(expected.name)
                 remaining -= len(part)
                 yield part
-            if file.read(1):
-                raise FileChanged(expected.name)
-            _confirm(expected, file)
+            _confirm(expected, descriptor)
+        finally:
+            os.close(descriptor)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileVanished(expected.name) from error
     except OSError as error:
         if error.errno in _NO_LONGER_A_FILE:
             raise FileChanged(expected.name) from error
         raise _unreadable("file", path, error) from error
+
+
+def _read_part(descriptor: int, length: int, *, last: bool) -> bytes | None:
+    """The next `length` bytes, None when there are fewer, or when there is one more after the `last`."""
+    wanted = length + last
+    part = os.read(descriptor, wanted)
+    while len(part) < length:
+        # Some network file systems give a large read in pieces.
+        more = os.read(descriptor, wanted - len(part))
+        if not more:
+            return None
+        part += more
+    return part if len(part) == length else None
 
 
 def read_stable(path: Path, *, attempts: int = 5, pause: Callable[[float], None] = time.sleep) -> bytes | None:
@@ -149,7 +163,7 @@ def read_stable(path: Path, *, attempts: int = 5, pause: Callable[[float], None]
         if attempt:
             pause(0.05 * 2**attempt)
         try:
-            with _open(path, 0) as file:
+            with _open(path) as file:
                 status = os.fstat(file.fileno())
                 if not stat.S_ISREG(status.st_mode):
                     raise SourceUnreadable(
@@ -162,7 +176,7 @@ def read_stable(path: Path, *, attempts: int = 5, pause: Callable[[float], None]
                         f"The file {path} is larger than 1 GiB", "Move it aside: Anki makes a new one when it needs it"
                     )
                 content = file.read(found.size + 1)
-                _confirm(found, file)
+                _confirm(found, file.fileno())
                 if len(content) == found.size:
                     return content
         except FileNotFoundError:
@@ -201,8 +215,8 @@ def _kind(mode: int) -> str:
     return next((kind for matches, kind in _KINDS if matches(mode)), "not a file")
 
 
-def _open(path: Path, more_flags: int) -> BinaryIO:
-    descriptor = os.open(path, _OPEN_FLAGS | more_flags)
+def _open(path: Path) -> BinaryIO:
+    descriptor = os.open(path, _OPEN_FLAGS)
     try:
         return os.fdopen(descriptor, "rb")
     except BaseException:
@@ -210,8 +224,8 @@ def _open(path: Path, more_flags: int) -> BinaryIO:
         raise
 
 
-def _confirm(expected: MediaFile, file: BinaryIO) -> None:
-    if _describe(expected.name, os.fstat(file.fileno())) != expected:
+def _confirm(expected: MediaFile, descriptor: int) -> None:
+    if _describe(expected.name, os.fstat(descriptor)) != expected:
         raise FileChanged(expected.name)
 
 

@@ -20,7 +20,7 @@ from storage.format.sealing import Seal
 from storage.index import Index
 from storage.writing import WriteSession
 
-_READERS = 4
+_READERS = 3
 _PAGES_AT_ONCE = 256
 
 

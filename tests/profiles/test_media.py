@@ -251,7 +251,7 @@ def test_a_file_that_grows_for_ever_is_not_read_beyond_its_listed_size(picture: 
 
     with pytest.raises(FileChanged):
         read_while_it_grows()
-    assert len(b"".join(got)) == expected.size
+    assert 0 < len(b"".join(got)) <= expected.size
 
 
 def test_a_shorter_file_is_noticed_even_where_its_description_does_not_show_it(
