@@ -15,6 +15,7 @@ import platformdirs
 from bench.conditions import Conditions
 from bench.course import Course, Prefect
 from bench.generate import base_folder
+from bench.index_load import measure_index_load
 from bench.machine import PACKAGES, TOOLS, facts
 from bench.measure import CommandFailedError, children, folder_bytes
 from bench.place import Kind, far_away
@@ -62,12 +63,14 @@ def main() -> int:
             say=_say,
             conditions=Conditions(work),
         )
-        failure = None
+        failure, index_load = None, None
         whereabouts: list[Whereabouts] = []
         try:
             course.go(history=options.history)
             _say("Watching where the time goes")
             whereabouts.extend(course.whereabouts())
+            _say("Loading a large index")
+            index_load = measure_index_load(work / "index")
         except CommandFailedError as failed:
             # What was measured in an hour is worth keeping.
             failure = failed
@@ -76,6 +79,7 @@ def main() -> int:
             measurements=tuple(course.measurements),
             unable=course.unable,
             whereabouts=tuple(whereabouts),
+            index_load=index_load,
         )
     kept = results_folder / f"{size.name}-{began:%Y%m%dT%H%M%SZ}{'-incomplete' if failure else ''}.json"
     write_results(kept, results)

@@ -32,6 +32,11 @@ GOALS = (
 )
 
 
+INDEX_LOAD_S = 2
+INDEX_LOAD_BYTES = 500_000_000
+"""What the index of two million blobs may take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """A goal held against one variant of ours: our figure, and that of each peer (seconds, or bytes)."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.goals import PEERS, Judgement, judge
+from bench.goals import INDEX_LOAD_BYTES, INDEX_LOAD_S, PEERS, Judgement, judge
+from bench.index_load import IndexLoad
 from bench.plot import plot
 from bench.results import Measurement, Results, Scenario, Spread, read_results, spread
 from bench.where import Spent
@@ -58,7 +59,18 @@ def _sections(results: Results, picture: str) -> Iterable[str]:
                 yield f"**{_names(results)[scenario]}**\n\n" + _details(measured)
     if results.unable:
         yield "Not measured:\n\n" + "\n".join(f"- {what}: {why}." for what, why in sorted(results.unable.items()))
+    if results.index_load:
+        yield _index_load(results.index_load)
     yield from _whereabouts(results)
+
+
+def _index_load(loaded: IndexLoad) -> str:
+    met = loaded.seconds <= INDEX_LOAD_S and loaded.peak_bytes <= INDEX_LOAD_BYTES
+    return (
+        f"### A large index\n\nAn index of {_grouped(str(loaded.blobs))} blobs, on the same disk, was loaded in "
+        f"{loaded.seconds:.2f} s by a process whose memory peaked at {_bytes(loaded.peak_bytes)}. The goals were "
+        f"{INDEX_LOAD_S} s and {_bytes(INDEX_LOAD_BYTES)}: {'met' if met else '**missed**'}."
+    )
 
 
 def _conditions(facts: Mapping[str, str]) -> str:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from statistics import median
 
+from bench.index_load import IndexLoad
 from bench.where import Spent, Whereabouts
 
 
@@ -51,6 +52,7 @@ class Results:
     measurements: tuple[Measurement, ...]
     unable: Mapping[str, str]
     whereabouts: tuple[Whereabouts, ...]
+    index_load: IndexLoad | None = None
 
     def of(self, scenario: Scenario, place: str) -> dict[str, list[Measurement]]:
         """The measurements of one scenario at one place by tool, in the order in which the tools took their turns."""
@@ -100,4 +102,5 @@ def read_results(path: Path) -> Results:
             Whereabouts(**{**one, "spent": tuple(Spent(**spent) for spent in one["spent"])})
             for one in found["whereabouts"]
         ),
+        index_load=IndexLoad(**found["index_load"]) if found["index_load"] else None,
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from bench.goals import GOALS, judge
+from bench.index_load import IndexLoad
 from bench.plot import plot
 from bench.report import BEGINS, ENDS, PageUnmarkedError, write_page
 from bench.results import Measurement, Results, Scenario, read_results, spread, write_results
@@ -35,6 +37,9 @@ FACTS = {
 }
 
 
+INDEX = IndexLoad(2_000_000, 1.25, 450_000_000)
+
+
 def measured(
     peer: str,
     walls: tuple[float, ...],
@@ -52,7 +57,9 @@ def measured(
 
 def results(*groups: list[Measurement]) -> Results:
     seen = Whereabouts("first backup", 2.0, 3.0, 0.25, (Spent("storage/a.py: b", 1.5, 0.25), Spent("tiny", 0.01, 0.0)))
-    return Results(FACTS, tuple(one for group in groups for one in group), {"borg, S3": "It knows no S3"}, (seen,))
+    return Results(
+        FACTS, tuple(one for group in groups for one in group), {"borg, S3": "It knows no S3"}, (seen,), INDEX
+    )
 
 
 SOME = results(
@@ -104,6 +111,17 @@ def test_the_page_says_medians_ranges_requests_and_what_is_not_measured(tmp_path
     assert "| all else | 0.01 | 0.00 |" in text
     for said in ("make bench SIZE=tiny ROUNDS=2", "20 000 notes", "restic 1.2.3", "a machine; a disk", "waited 20 ms"):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "peak", "verdict"),
+    [(2.0, 500_000_000, "met"), (2.1, 1, "**missed**"), (1.0, 500_000_001, "**missed**")],
+)
+def test_a_large_index_is_held_against_its_goals(tmp_path: Path, seconds: float, peak: int, verdict: str) -> None:
+    write_page(tmp_path / "page.md", replace(SOME, index_load=IndexLoad(2_000_000, seconds, peak)))
+    text = (tmp_path / "page.md").read_text()
+    assert f"An index of 2 000 000 blobs, on the same disk, was loaded in {seconds:.2f} s" in text
+    assert f"476.8 MiB: {verdict}." in text
 
 
 def test_a_goal_is_held_against_the_fastest_peer_that_backs_up_media() -> None:
