@@ -3,7 +3,8 @@
 Whoever has threads of their own lets each `store` what it read, while that lies in the processor's cache; whoever has
 one thread and many small blobs `add`s them.
 
-The one who adds blobs waits when too many bytes are under way; so memory stays bounded whatever the profile's size.
+Whoever brings a blob waits when too many packs are being filled and sent; so memory stays bounded whatever the
+profile's size.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from recollect.memory import give_large_buffers_back
 from storage.errors import StorageError
 from storage.format.blob import PACK_ID_BYTES, BlobId, BlobKind, PackId, pack_name
 from storage.format.index_table import write_index
@@ -25,6 +27,9 @@ from storage.store import Store
 PACK_BYTES = 16 * 1024 * 1024
 PACKS_PER_INDEX = 8
 """An index file is written after so many packs, so that a run that is killed leaves little to send again."""
+
+_OVERHANG_BYTES = 64 * 1024
+"""Two of the longest blobs make a pack, whose seals make it a little longer than two plain ones."""
 
 _BATCH_BYTES = 512 * 1024
 _ENCODERS = max(2, min(4, os.cpu_count() or 2))
@@ -67,6 +72,7 @@ class WriteSession:
         landed: Callable[[int], None] = lambda _: None,
         wrote: Callable[[str, bytes], None] = lambda _name, _content: None,
     ) -> None:
+        give_large_buffers_back()
         self._store = store
         self._seal = seal
         self._index = index
@@ -77,6 +83,7 @@ class WriteSession:
         self._batch_bytes = 0
         self._known: set[BlobId] = set()
         self._lock = threading.Lock()
+        self._filling = threading.Lock()
         self._open: list[EncodedBlob] = []
         self._open_bytes = 0
         self._unindexed: list[PackEntry] = list(unindexed)
@@ -123,10 +130,9 @@ class WriteSession:
         """Store what is left and the index; after that every blob added can be read from the repository."""
         self._hand_over()
         self._wait(self._encoding, 0)
-        with self._lock:
-            full = self._take_open()
-        if full:
-            self._send(full)
+        with self._filling:
+            if self._open:
+                self._send_open()
         self._wait(self._sending, 0)
         self._write_index()
         return self._written
@@ -165,57 +171,54 @@ class WriteSession:
             raise
 
     def _encode(self, batch: _Batch) -> None:
-        encoded = [encode_blob(self._seal, kind, blob, plain) for kind, blob, plain in batch]
-        full = []
-        with self._lock:
-            for blob in encoded:
-                self._open.append(blob)
-                self._open_bytes += len(blob.stored)
-                if self._open_bytes >= PACK_BYTES:
-                    full.append(self._take_open())
-        for blobs in full:
-            self._send(blobs)
+        for kind, blob, plain in batch:
+            self._gather(encode_blob(self._seal, kind, blob, plain))
 
-    def _take_open(self) -> list[EncodedBlob]:
+    def _gather(self, blob: EncodedBlob) -> None:
+        """Put a blob into the open pack. A new one waits for a place, which slows the encoders, and so the reader."""
+        with self._filling:
+            if self._open and self._open_bytes + len(blob.stored) > PACK_BYTES + _OVERHANG_BYTES:
+                self._send_open()
+            if not self._open:
+                self._places.acquire()
+            self._open.append(blob)
+            self._open_bytes += len(blob.stored)
+            if self._open_bytes >= PACK_BYTES:
+                self._send_open()
+
+    def _send_open(self) -> None:
+        """Put the open pack on its way, which keeps its place until it has landed."""
         blobs, self._open, self._open_bytes = self._open, [], 0
-        return blobs
-
-    def _send(self, blobs: list[EncodedBlob]) -> None:
-        """Put a pack on its way; waits while as many as may are, which slows the encoders, and so the reader."""
-        self._places.acquire()
         try:
-            future = self._senders.submit(self._store_pack, blobs)
+            self._sending.append(self._senders.submit(self._store_pack, blobs))
         except RuntimeError:  # the session was left after an error; nobody waits for this pack
             self._places.release()
-            return
-        with self._lock:
-            self._sending.append(future)
 
     def _store_pack(self, blobs: list[EncodedBlob]) -> None:
         try:
-            self._land(blobs)
+            plain_bytes = sum(blob.length for blob in blobs)
+            try:
+                entries, stored_bytes = self._land(blobs)
+            finally:
+                self._places.release()
+            with self._lock:
+                self._unindexed.extend(entries)
+                self._packs_unindexed += 1
+                self._count(len(entries), plain_bytes, stored_bytes, 1)
+                due = self._packs_unindexed >= PACKS_PER_INDEX
+            self._landed(plain_bytes)
+            if due:
+                self._write_index()
         except BaseException as failure:
             self._fail(failure)
             raise
 
-    def _land(self, blobs: list[EncodedBlob]) -> None:
-        plain_bytes = sum(blob.length for blob in blobs)
-        try:
-            pack = build_pack(self._seal, PackId(self._random_bytes(PACK_ID_BYTES)), blobs)
-            # The pack holds them now, and is large enough by itself while it is on its way.
-            blobs.clear()
-            self._store.write(pack_name(pack.id), pack.content)
-        finally:
-            self._places.release()
-        with self._lock:
-            self._unindexed.extend(pack.entries)
-            self._packs_unindexed += 1
-            self._count(len(pack.entries), plain_bytes, len(pack.content), 1)
-            due = self._packs_unindexed >= PACKS_PER_INDEX
+    def _land(self, blobs: list[EncodedBlob]) -> tuple[tuple[PackEntry, ...], int]:
+        """Store a pack; returns what lies in it and its length, so that it is let go of before its place is."""
+        pack = build_pack(self._seal, PackId(self._random_bytes(PACK_ID_BYTES)), blobs)
+        self._store.write(pack_name(pack.id), pack.content)
         self._wrote(pack_name(pack.id), pack.content)
-        self._landed(plain_bytes)
-        if due:
-            self._write_index()
+        return pack.entries, len(pack.content)
 
     def _write_index(self) -> None:
         with self._lock:

@@ -31,6 +31,7 @@ def compress(plain: bytes) -> bytes:
     squeezed = _tools.compressor.compress(plain)
     if len(squeezed) < len(plain) * _WORTH_IT:
         return bytes((ZSTD,)) + squeezed
+    del squeezed  # as long as a part: of those there should be few at once
     return bytes((RAW,)) + plain
 
 
@@ -48,6 +49,13 @@ def decompress(packed: bytes, length: int) -> bytes:
     if len(plain) != length:
         raise _damaged(f"it holds {len(plain)} bytes instead of {length}")
     return plain
+
+
+def unpacks_to(packed: bytes, plain: bytes) -> bool:
+    """Whether `decompress` would give exactly `plain`; what is kept as it is, is compared where it lies."""
+    if packed[:1] == bytes((RAW,)):
+        return memoryview(packed)[1:] == plain
+    return decompress(packed, len(plain)) == plain
 
 
 def _inflate(body: bytes, length: int) -> bytes:

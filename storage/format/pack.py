@@ -10,14 +10,15 @@ what a pack holds, padding hides how long it is: the sizes of a shared deck's pi
 
 from __future__ import annotations
 
+import io
 import os
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from storage.errors import Damaged
 from storage.format.blob import MAX_BLOB_BYTES, PACK_ID_BYTES, BlobId, BlobKind, Location, PackId
-from storage.format.compression import compress, decompress
+from storage.format.compression import compress, decompress, unpacks_to
 from storage.format.sealing import TAG_BYTES, Purpose, Seal
 
 HEAD_MAGIC = b"RECOLLECT PACK 1"
@@ -72,7 +73,7 @@ def encode_blob(seal: Seal, kind: BlobKind, blob: BlobId, plain: bytes) -> Encod
         raise ValueError(f"A blob of {len(plain)} bytes is longer than any reader accepts")
     stored = seal.seal(Purpose.BLOB, _blob_name(kind, blob), compress(plain))
     encoded = EncodedBlob(kind, blob, len(plain), stored)
-    if decompress(seal.unseal(Purpose.BLOB, _blob_name(kind, blob), stored), len(plain)) != plain:
+    if not unpacks_to(seal.unseal(Purpose.BLOB, _blob_name(kind, blob), stored), plain):
         raise Damaged(
             "A piece did not survive being compressed on this computer", "Check its memory, then run the backup again"
         )
@@ -89,20 +90,24 @@ def decode_blob(seal: Seal, blob: BlobId, location: Location, stored: bytes) -> 
 
 
 def build_pack(
-    seal: Seal, pack: PackId, blobs: Iterable[EncodedBlob], random_bytes: Callable[[int], bytes] = os.urandom
+    seal: Seal, pack: PackId, blobs: list[EncodedBlob], random_bytes: Callable[[int], bytes] = os.urandom
 ) -> Pack:
-    """Lay out `blobs` as one pack."""
-    body, rows, entries, offset = [HEAD_MAGIC, pack], [], [], HEAD_BYTES
-    for blob in sorted(blobs, key=lambda blob: blob.kind is BlobKind.NODE):
-        body.append(blob.stored)
+    """Lay out `blobs` as one pack. It empties the list as it goes: memory is not to hold the same twice."""
+    blobs.sort(key=lambda blob: blob.kind is BlobKind.NODE)
+    blobs.reverse()
+    content, rows, entries = io.BytesIO(), [], []
+    content.write(HEAD_MAGIC + pack)
+    while blobs:
+        blob = blobs.pop()
+        offset = content.tell()
+        content.write(blob.stored)
         rows.append(_ENTRY.pack(blob.kind, blob.id, len(blob.stored), blob.length))
         entries.append(PackEntry(blob.id, Location(blob.kind, pack, offset, len(blob.stored), blob.length)))
-        offset += len(blob.stored)
-    padding = padded_length(offset) - offset if seal.pads else 0
-    body.append(random_bytes(padding))
+    padding = padded_length(content.tell()) - content.tell() if seal.pads else 0
+    content.write(random_bytes(padding))
     table = seal.seal(Purpose.PACK_TABLE, pack, compress_table(rows, padding))
-    content = b"".join((*body, table, _TABLE_LENGTH.pack(len(table)), TAIL_MAGIC))
-    return Pack(pack, content, tuple(entries))
+    content.write(b"".join((table, _TABLE_LENGTH.pack(len(table)), TAIL_MAGIC)))
+    return Pack(pack, content.getvalue(), tuple(entries))
 
 
 def padded_length(length: int) -> int:

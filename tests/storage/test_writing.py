@@ -167,34 +167,54 @@ def test_an_index_never_names_a_pack_that_was_not_confirmed_before(repository: R
     assert {item.name for item in inner.list("packs")} == confirmed
 
 
-def test_bytes_under_way_never_exceed_a_bound_however_slow_the_store(repository: Repository) -> None:
+@pytest.mark.parametrize("threads", [0, 3])
+def test_bytes_under_way_never_exceed_a_bound_however_slow_the_store(repository: Repository, threads: int) -> None:
     uploads, length = 2, 4096
     blobs = noise(repository, 2500, length=length)
-    accepted = 0
+    accepted: list[int] = []
 
     def add(session: WriteSession) -> None:
-        nonlocal accepted
         for blob, plain in blobs.items():
             session.add(BlobKind.PAGE, blob, plain)
-            accepted += len(plain)
+            accepted.append(len(plain))
+        session.close()
+
+    def store(session: WriteSession) -> None:
+        def bring(blob: BlobId) -> None:
+            session.store(BlobKind.PAGE, blob, blobs[blob])
+            accepted.append(length)
+
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(bring, blobs))
         session.close()
 
     with repository.write(uploads=uploads) as session:
-        adder = threading.Thread(target=add, args=(session,))
+        bringer = threading.Thread(target=store if threads else add, args=(session,))
         with faults(repository).writes_held():
-            adder.start()
+            bringer.start()
             for _ in range(uploads):
                 assert faults(repository).held.acquire(timeout=20)
             # Long enough for an unbounded writer to take everything in; a bounded one stands still.
-            adder.join(timeout=0.7)
-            assert adder.is_alive()
-            # Packs that wait, those in the hands of the encoders, and the open one.
-            packs = uploads + 1 + writing._ENCODERS + 1
-            batches = writing._BATCHES_UNDER_WAY + 2
-            assert accepted <= packs * (PACK + length) + batches * (BATCH + length) < len(blobs) * length / 5
-        adder.join(timeout=60)
-        assert not adder.is_alive()
+            bringer.join(timeout=0.7)
+            assert bringer.is_alive()
+            # Packs that are sent and the one that waits or is open; what is in the hands of the threads.
+            packs, batches = uploads + 1, writing._BATCHES_UNDER_WAY + 2
+            assert sum(accepted) <= packs * (PACK + length) + batches * (BATCH + length) < len(blobs) * length / 5
+        bringer.join(timeout=60)
+        assert not bringer.is_alive()
     assert dict(reopened(repository).read(blobs)) == blobs
+
+
+def test_a_pack_holds_two_of_the_longest_blobs_and_never_three(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writing, "_OVERHANG_BYTES", 1024)
+    long, longer = noise(repository, 6, length=PACK // 2), noise(repository, 3, length=PACK - 2048, seed=2)
+    store_all(repository, long)
+    assert {item.size // PACK for item in faults(repository).inner.list("packs")} == {1}
+    store_all(repository, {**noise(repository, 1, length=PACK // 2, seed=3), **longer})
+    assert max(item.size for item in faults(repository).inner.list("packs")) < PACK + 2048
+    assert dict(reopened(repository).read([*long, *longer])) == {**long, **longer}
 
 
 @either_way

@@ -63,7 +63,7 @@ class PaddingSeal(OpenSeal):
 def test_padding_leaves_few_lengths_and_no_trace_in_what_is_read(blobs: list[tuple[BlobKind, bytes]]) -> None:
     seal = PaddingSeal(bytes(16))
     encoded = [encode_blob(seal, kind, seal.blob_id(plain), plain) for kind, plain in blobs]
-    bare, padded = build_pack(SEAL, PACK, encoded), build_pack(seal, PACK, encoded)
+    bare, padded = build_pack(SEAL, PACK, list(encoded)), build_pack(seal, PACK, list(encoded))
     assert padded.entries == bare.entries == read_pack(seal, PACK, padded.content)
     body = HEAD_BYTES + sum(len(blob.stored) for blob in encoded)
     # The table's own length tells only how many blobs there are.
