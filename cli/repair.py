@@ -16,8 +16,8 @@ from cli.session import session, usage
 from cli.verify import ReadData
 from flows.chains.repair import MendingPlan, plan_mending
 from flows.chains.repair import repair as repair_chain
+from storage.checking.verification import EVERYTHING, STRUCTURE
 from storage.format.audit_row import Outcome
-from storage.verification import EVERYTHING, STRUCTURE
 from tasks.place import open_named
 
 

@@ -14,8 +14,8 @@ from cli.session import session, usage
 from flows.chains.verify import Verified
 from flows.chains.verify import verify as verify_chain
 from recollect.units import size
+from storage.checking.verification import Scope
 from storage.format.audit_row import Outcome
-from storage.verification import Scope
 
 ReadData = Annotated[
     bool, typer.Option("--read-data", metavar="", help="Read every pack back, and check every piece in it.")

@@ -11,7 +11,7 @@ from pydantic import Field
 from flows.chains import verify as chain
 from flows.parameters import RepositoryName
 from flows.states import in_a_state, state_of
-from storage.verification import Scope
+from storage.checking.verification import Scope
 
 Percent = Annotated[float, Field(gt=0, le=100)]
 

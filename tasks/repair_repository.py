@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from storage.repair import Repaired, RepairPlan, repair
+from storage.checking.repair import Repaired, RepairPlan, repair
 from storage.repository import Repository
 from tasks.step import step
 

@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from profiles.backup_preferences import RetentionPreferences
 from recollect.settings import Settings
 from storage.format.manifest import Manifest, ProfileKey, SnapshotId
-from storage.index_folding import fold, foldable
 from storage.repository import Repository, SnapshotRef
 from storage.retention import Candidate, RetentionLimits, RetentionPlan, plan_retention
+from storage.sweeping.index_folding import fold, foldable
 from tasks.job import Job
 from tasks.snapshot import Source
 from tasks.step import step

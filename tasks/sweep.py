@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from storage.sweeping import Sweeper, SweepPlan, Swept
+from storage.sweeping.plan import SweepPlan, Swept
+from storage.sweeping.sweeper import Sweeper
 from tasks.step import step
 
 

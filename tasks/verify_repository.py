@@ -9,13 +9,13 @@ from profiles.errors import MediaLeftOut, SourceUnreadable
 from profiles.install_media import checked_media_name
 from profiles.media import FileChanged, FileVanished, MediaFile, read_parts
 from recollect.errors import RecollectError
+from storage.checking.losses import Loss
+from storage.checking.verification import Scope, Verification, verify
 from storage.format.blob import PART_BYTES
 from storage.format.listing import FolderEntry
 from storage.format.sealing import Seal
-from storage.losses import Loss
 from storage.repository import Repository
 from storage.retrieval import holds_entry
-from storage.verification import Scope, Verification, verify
 from tasks.media import MEDIA_FOLDER
 from tasks.place import found_profiles, key_of
 from tasks.step import step

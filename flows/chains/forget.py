@@ -8,8 +8,8 @@ from datetime import datetime
 
 from storage.errors import Damaged, SnapshotUnknown, StorageError, UnsupportedFormat
 from storage.format.manifest import Manifest
-from storage.garbage import Rules
 from storage.repository import Repository, SnapshotRef
+from storage.sweeping.garbage import Rules
 from storage.trash import forgotten_manifest, forgotten_snapshots, put_back
 from tasks.audit import Report, audited
 from tasks.catalog import StoredProfile, choose_profile, choose_snapshot, matches, read_catalog

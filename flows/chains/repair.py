@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from flows.chains.backup import back_up
 from flows.chains.verify import first
 from profiles.discovery import Profile
-from storage.damage import Kind
+from storage.checking.damage import Kind
+from storage.checking.losses import Loss
+from storage.checking.repair import RepairPlan, plan_repair
+from storage.checking.verification import STRUCTURE, Scope, Verification
 from storage.errors import Damaged
 from storage.format.audit_row import Outcome
-from storage.losses import Loss
-from storage.repair import RepairPlan, plan_repair
 from storage.repository import Repository
-from storage.verification import STRUCTURE, Scope, Verification
 from tasks.audit import Audit, Report, audited
 from tasks.place import open_named
 from tasks.repair_repository import REPAIR, repair_repository

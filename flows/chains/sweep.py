@@ -8,7 +8,8 @@ from recollect.units import size
 from storage.errors import StorageError
 from storage.repository import Repository
 from storage.stores.fsspec_store import sweep_leftovers
-from storage.sweeping import Sweeper, SweepPlan, Swept
+from storage.sweeping.plan import SweepPlan, Swept
+from storage.sweeping.sweeper import Sweeper
 from tasks.audit import Report, audited
 from tasks.place import open_named
 from tasks.sweep import carry_out_sweep, plan_sweep

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from storage.checking.verification import STRUCTURE, Scope, Verification
 from storage.errors import Damaged
-from storage.verification import STRUCTURE, Scope, Verification
 from tasks.audit import Report, audited
 from tasks.place import open_named
 from tasks.verify_repository import healing_hints, own_profiles, verify_repository

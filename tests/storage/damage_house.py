@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from storage import writing
+from storage.checking.verification import Verification, verify
 from storage.errors import Damaged, StorageError
 from storage.format.blob import BlobId, Location, pack_name
 from storage.format.keyring import Keyring
@@ -22,7 +23,6 @@ from storage.repository import Repository, SnapshotRef
 from storage.retrieval import folder_entries
 from storage.store import Store
 from storage.stores.address import open_store
-from storage.verification import Verification, verify
 from tests.storage.small_backup import Source, back_up, restore, source_of
 
 SOURCES = [source_of(seed, pages=70, media=20) for seed in (0, 12, 24)]

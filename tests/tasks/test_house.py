@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,17 @@ MAY_IMPORT = {
     "cli": set(ROOMS),
     "deployments": {"recollect", "storage", "profiles", "tasks", "flows", "deployments"},
 }
+
+STORAGE_MAY_IMPORT = {
+    "errors": set[str](),
+    "format": {"errors", "format"},
+    "stores": {"errors", "store", "stores"},
+    "sweeping": {"core", "errors", "format", "store", "sweeping"},
+    "checking": {"core", "errors", "format", "store", "checking"},
+    "core": {"core", "errors", "format", "store"},
+    "store": {"errors"},
+}
+"""The rooms of `storage`; what lies in none of them is the core, but for the errors and what a store is."""
 
 
 def imports(path: Path, *, everywhere: bool) -> Iterator[str]:
@@ -75,6 +87,24 @@ def test_the_libraries_stand_on_the_ground_floor_alone(path: Path) -> None:
     assert {room_of(module) for module in found}.isdisjoint(
         {"prefect", "pydantic", "pydantic_settings", "typer", "rich"}
     )
+
+
+def storage_room_of(module: str) -> str:
+    first = module.removeprefix("storage").strip(".").partition(".")[0]
+    return first if first in STORAGE_MAY_IMPORT else "core"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if named(path).startswith("storage/")], ids=named)
+def test_imports_within_storage_run_one_way_only(path: Path) -> None:
+    module = named(path).removesuffix(".py").replace("/", ".")
+    used = {storage_room_of(other) for other in imports(path, everywhere=True) if room_of(other) == "storage"}
+    assert used <= STORAGE_MAY_IMPORT[storage_room_of(module)]
+
+
+def test_no_module_comes_back_to_itself_by_what_it_imports() -> None:
+    modules = {named(path).removesuffix(".py").removesuffix("/__init__").replace("/", "."): path for path in MODULES}
+    below = {module: set(imports(path, everywhere=False)) & modules.keys() for module, path in modules.items()}
+    TopologicalSorter(below).prepare()  # raises where there is a circle
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if named(path).startswith("storage/")], ids=named)

@@ -10,13 +10,13 @@ import pytest
 from flows.chains.repair import MendingPlan, plan_mending, repair
 from flows.chains.restore import plan_restore, restore
 from flows.chains.verify import verify
+from storage.checking.verification import EVERYTHING
 from storage.errors import StoreUnreachable
 from storage.format.audit_row import Outcome
 from storage.format.blob import BlobId, pack_name
 from storage.format.listing import FolderEntry, file_content, read_folder_branches
 from storage.listings import read_pieces
 from storage.retrieval import folder_entries
-from storage.verification import EVERYTHING
 from tasks.audit import Report
 from tasks.place import found_profiles
 from tasks.repair_repository import REPAIR

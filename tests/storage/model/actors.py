@@ -23,11 +23,12 @@ from storage.errors import (
 )
 from storage.format.manifest import ProfileKey, new_snapshot_id, profile_key
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
-from storage.garbage import Rules
-from storage.index_folding import fold, foldable
 from storage.opening import open_repository
 from storage.repository import Repository, SnapshotRef
-from storage.sweeping import Sweeper, Swept
+from storage.sweeping.garbage import Rules
+from storage.sweeping.index_folding import fold, foldable
+from storage.sweeping.plan import Swept
+from storage.sweeping.sweeper import Sweeper
 from storage.trash import forgotten_snapshots, put_back
 from tests.storage.model.content import Source, a_source, cut, manifest_of
 from tests.storage.model.ledger import Ledger

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from storage import garbage, holdings
+from storage import holdings
 from storage.format.verdict import Finding
-from storage.garbage import Needs, PackFates
 from storage.repository import Repository
-from storage.sweeping import Sweeper
+from storage.sweeping import garbage
+from storage.sweeping.garbage import Needs, PackFates
+from storage.sweeping.sweeper import Sweeper
 
 Careless = Callable[[pytest.MonkeyPatch], None]
 
@@ -62,7 +63,7 @@ def no_pardon(patch: pytest.MonkeyPatch) -> None:
         fates = decide(*arguments)
         return replace(fates, remove=(*fates.remove, *fates.pardon), pardon=())
 
-    patch.setattr("storage.sweeping.decide", merciless)
+    patch.setattr("storage.sweeping.sweeper.decide", merciless)
 
 
 def any_other_copy_will_do(patch: pytest.MonkeyPatch) -> None:

@@ -14,11 +14,11 @@ from storage.format.blob import PackId, pack_name
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, write_configuration
 from storage.format.manifest import new_snapshot_id, profile_key, snapshot_name, write_manifest
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
-from storage.garbage import Rules
 from storage.opening import open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.store import Store, StoredObject
-from storage.sweeping import Sweeper
+from storage.sweeping.garbage import Rules
+from storage.sweeping.sweeper import Sweeper
 from tests.faults.faulty_store import FaultyStore
 from tests.storage.model.content import REPOSITORY_ID, Source, a_source, cut, is_restored_by, manifest_of
 from tests.storage.model.simulated_store import SimulatedStore, Watcher

@@ -16,10 +16,10 @@ import pytest
 
 from storage.errors import StorageError
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, write_configuration
-from storage.garbage import Rules
 from storage.holdings import read_verdicts
 from storage.opening import open_repository
-from storage.sweeping import Sweeper
+from storage.sweeping.garbage import Rules
+from storage.sweeping.sweeper import Sweeper
 from storage.trash import forgotten_snapshots
 from storage.writing import WriteSession
 from tests.storage.model import actors
@@ -223,8 +223,8 @@ def one_thread(world: World) -> Iterator[None]:
             patch.setattr(f"storage.{module}.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("storage.writing.PACK_BYTES", _PACK_BYTES)
         patch.setattr("storage.writing.PACKS_PER_INDEX", 2)
-        patch.setattr("storage.garbage._SMALL_PACK", _PACK_BYTES // 3)
-        patch.setattr("storage.garbage._SMALL_PACKS", 6)
+        patch.setattr("storage.sweeping.garbage._SMALL_PACK", _PACK_BYTES // 3)
+        patch.setattr("storage.sweeping.garbage._SMALL_PACKS", 6)
         patch.setitem(_keyword_defaults(WriteSession.__init__), "random_bytes", world.random_bytes)
         patch.setattr("os.urandom", world.random_bytes)
         # A set has another order in each process; the order of requests must not depend on it.

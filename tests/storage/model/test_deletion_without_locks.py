@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from storage.garbage import Rules
+from storage.sweeping.garbage import Rules
 from tests.storage.model import carelessness
 from tests.storage.model.carelessness import Careless
 from tests.storage.model.place import (

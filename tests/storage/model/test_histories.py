@@ -14,9 +14,9 @@ from storage.format.blob import BlobKind
 from storage.format.listing import pieces_tree
 from storage.format.manifest import StoredFile
 from storage.format.verdict import Finding
-from storage.garbage import Rules
-from storage.index_folding import fold
 from storage.opening import open_repository
+from storage.sweeping.garbage import Rules
+from storage.sweeping.index_folding import fold
 from storage.trash import put_back
 from tests.faults.faulty_store import FaultyStore
 from tests.storage.model.content import Source, cut, manifest_of

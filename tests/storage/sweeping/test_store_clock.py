@@ -6,7 +6,7 @@ import pytest
 
 from storage.errors import ClockUntrusted, StoreUnreachable
 from storage.store import StoredObject
-from storage.store_clock import MOST_SKEW, Stopwatch, SystemClock, store_time
+from storage.sweeping.store_clock import MOST_SKEW, Stopwatch, SystemClock, store_time
 from tests.faults.clocked_store import ClockedStore, FakeClock
 from tests.faults.faulty_store import FaultyStore
 

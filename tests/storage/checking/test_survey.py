@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.checking.losses import losses_of
+from storage.checking.survey import LostEntry, Survey
 from storage.errors import Damaged
 from storage.format.blob import PART_BYTES, BlobId
 from storage.format.listing import NOTHING, FolderEntry, Tree, file_content, folder_tree, pieces_tree
 from storage.format.manifest import Manifest, SnapshotId, StoredFile, StoredFolder, profile_key
 from storage.format.sealing import OpenSeal
 from storage.listings import LostRange, read_folder, read_pieces
-from storage.losses import losses_of
-from storage.survey import LostEntry, Survey
 
 identify = OpenSeal(bytes(16)).blob_id
 Nodes = dict[BlobId, bytes]

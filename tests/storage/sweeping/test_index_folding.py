@@ -9,10 +9,10 @@ import pytest
 
 from storage import writing
 from storage.errors import Damaged, StoreUnreachable
-from storage.index_folding import MOST_SMALL_FILES, fold, foldable
 from storage.opening import create_repository, open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.stores.address import open_store
+from storage.sweeping.index_folding import MOST_SMALL_FILES, fold, foldable
 from tests.faults.faulty_store import FaultyStore
 from tests.storage.small_backup import back_up, restore, source_of
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from storage.damage import read_or_why
+from storage.checking.damage import read_or_why
 from storage.errors import Damaged, StorageError, UnsupportedFormat
 from storage.format.blob import PackId
 from storage.format.check_record import CHECKS, MAX_CHECKED, Checked, check_name, is_check_name, read_check, write_check

@@ -9,18 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from storage import garbage, writing
+from storage import writing
 from storage.errors import ClockUntrusted, Damaged, PiecesLost, SnapshotUnknown, StoreUnreachable, SweepRefused
 from storage.format.blob import BlobKind, pack_name, pack_of_name
 from storage.format.census import census_name
 from storage.format.manifest import Manifest, snapshot_name, trash_name, write_manifest
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
-from storage.garbage import PackUse
 from storage.opening import create_repository, open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.store import StoredObject
 from storage.stores.address import open_store
-from storage.sweeping import Sweeper, SweepPlan, Swept
+from storage.sweeping import garbage
+from storage.sweeping.garbage import PackUse
+from storage.sweeping.plan import SweepPlan, Swept
+from storage.sweeping.sweeper import Sweeper
 from storage.trash import forgotten_snapshots, put_back
 from tests.faults.clocked_store import ClockedStore, FakeClock
 from tests.faults.faulty_store import READING, WRITING, FaultyStore
@@ -468,7 +470,7 @@ def test_clocks_that_disagree_stop_a_sweep(place: Place, minutes: int) -> None:
 
 
 def test_much_that_would_go_asks_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sweeping._ASKS_FROM", 1)
+    monkeypatch.setattr("storage.sweeping.sweeper._ASKS_FROM", 1)
     place.forget(place.back_up(A))
     place.back_up(source_of(300, pages=5, media=1))
     place.days(8)

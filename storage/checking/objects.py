@@ -9,7 +9,9 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from storage.damage import Damage, Kind, are, counted, read_or_why
+from storage.checking.damage import Damage, Kind, are, counted, read_or_why
+from storage.checking.packs import PackCheck
+from storage.checking.usable_copies import UsableCopies
 from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import BlobId, BlobKind, Location, PackId, pack_name
 from storage.format.census import CENSUS, is_census_name, read_census
@@ -20,10 +22,8 @@ from storage.format.pack import PackEntry
 from storage.format.verdict import read_verdict
 from storage.holdings import Holdings
 from storage.keys import list_slots
-from storage.pack_check import PackCheck
 from storage.repository import Repository, SnapshotRef
 from storage.trash import forgotten_manifest
-from storage.usable_copies import UsableCopies
 
 _READS_AT_ONCE = 8
 

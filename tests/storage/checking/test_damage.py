@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from storage.damage import are, counted, read_or_why
+from storage.checking.damage import are, counted, read_or_why
 from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, StoreUnreachable, UnsupportedFormat
 
 

@@ -16,19 +16,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recollect.progress import current_progress
-from storage.damage import Damage, Kind, counted, read_or_why
+from storage.checking.damage import Damage, Kind, counted, read_or_why
+from storage.checking.losses import Loss
+from storage.checking.objects import entries_of
+from storage.checking.verification import Verification
 from storage.errors import Damaged, ObjectMissing
 from storage.format.blob import BlobId, PackId
 from storage.format.index_table import INDEX_SCHEMA, packs_named, write_index
 from storage.format.manifest import Manifest, snapshot_of_name, write_manifest
 from storage.format.pack import PackEntry
 from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
-from storage.losses import Loss
-from storage.object_checks import entries_of
 from storage.reading import read_pack_table
 from storage.repository import Repository, SnapshotRef
 from storage.trash import forgotten_manifest, forgotten_snapshots
-from storage.verification import Verification
 from storage.walking import Walk
 
 QUARANTINE = "quarantine"

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from storage.damage import Kind
+from storage.checking.damage import Kind
+from storage.checking.survey import Survey
+from storage.checking.verification import EVERYTHING, STRUCTURE, Scope, Verification, verify
 from storage.errors import StoreReadOnly, StoreUnreachable, WrittenUnderNewerKey
 from storage.format.blob import BlobId, BlobKind, PackId, pack_name
 from storage.format.check_record import CHECKS
@@ -24,8 +26,6 @@ from storage.listings import read_folder, read_pieces
 from storage.repository import Repository, SnapshotRef
 from storage.retrieval import folder_entries
 from storage.store import Store
-from storage.survey import Survey
-from storage.verification import EVERYTHING, STRUCTURE, Scope, Verification, verify
 from storage.walking import Walk
 from storage.writing import WriteSession
 from tests.faults.faulty_store import WRITING, FaultyStore

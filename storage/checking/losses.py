@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from storage.checking.survey import LostEntry, Spot, Survey
 from storage.format.blob import BlobId
 from storage.format.listing import FolderEntry
 from storage.format.manifest import Manifest, ProfileKey, SnapshotId, StoredFile, snapshot_time
 from storage.listings import LostRange, shown_name
-from storage.survey import LostEntry, Spot, Survey
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.damage import Kind
+from storage.checking.damage import Kind
+from storage.checking.repair import QUARANTINE, plan_repair, repair
+from storage.checking.verification import EVERYTHING, STRUCTURE, Scope, verify
 from storage.errors import StorageError, WrittenUnderNewerKey
 from storage.format.blob import BlobKind, PackId, pack_name
 from storage.format.index_table import write_index
@@ -16,12 +18,11 @@ from storage.format.pack import PackEntry, build_pack, encode_blob
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.index import Index
 from storage.opening import open_repository
-from storage.repair import QUARANTINE, plan_repair, repair
 from storage.repository import SnapshotRef
 from storage.store import Store
-from storage.verification import EVERYTHING, STRUCTURE, Scope, verify
 from storage.writing import WriteSession
 from tests.faults.faulty_store import WRITING, FaultyStore
+from tests.storage.checking.test_verification import picture
 from tests.storage.damage_house import (
     SOURCES,
     contents,
@@ -37,7 +38,6 @@ from tests.storage.damage_house import (
     verified,
 )
 from tests.storage.small_backup import PROFILE, Source, back_up, restore, source_of
-from tests.storage.test_verification import picture
 
 
 @pytest.fixture(scope="module")

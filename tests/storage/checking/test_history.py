@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.check_history import (
+from storage.checking.history import (
     CheckHistory,
     coverage,
     first_of,
@@ -106,7 +106,7 @@ def test_a_record_takes_the_place_of_those_before_it_and_forgets_packs_that_are_
 
 
 def test_many_packs_take_several_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.check_history.MAX_CHECKED", 2)
+    monkeypatch.setattr("storage.checking.history.MAX_CHECKED", 2)
     monkeypatch.setattr(check_record, "MAX_CHECKED", 2)
     store = in_memory()
     packs = readings(p0=1, p1=1, p2=1, p3=1, p4=1)

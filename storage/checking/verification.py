@@ -13,7 +13,8 @@ from typing import Any
 
 from recollect.progress import current_progress
 from storage.audit_table import read_rows
-from storage.check_history import (
+from storage.checking.damage import Damage, Kind, are, counted
+from storage.checking.history import (
     CheckHistory,
     Coverage,
     coverage,
@@ -22,20 +23,19 @@ from storage.check_history import (
     least_recently_read,
     read_history,
 )
-from storage.damage import Damage, Kind, are, counted
+from storage.checking.losses import Loss, losses_of
+from storage.checking.objects import check_index_files, check_manifests, check_packs_found, check_records
+from storage.checking.packs import PackCheck, check_packs
+from storage.checking.survey import Survey
+from storage.checking.usable_copies import UsableCopies, only_in
 from storage.errors import Damaged, StorageError, WrittenUnderNewerKey
 from storage.format.blob import PackId
 from storage.format.check_record import Checked
 from storage.format.verdict import Finding
 from storage.holdings import Holdings, distrusted_packs
-from storage.losses import Loss, losses_of
-from storage.object_checks import check_index_files, check_manifests, check_packs_found, check_records
-from storage.pack_check import PackCheck, check_packs
 from storage.repository import Repository, SnapshotRef
 from storage.store import StoredObject
-from storage.survey import Survey
 from storage.trash import forgotten_snapshots
-from storage.usable_copies import UsableCopies, only_in
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,94 @@
+"""What a sweep will do, and what it did, as values that a person can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from recollect.units import size
+from storage.sweeping.garbage import PackFates, PackUse
+from storage.trash import Forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlan:
+    """What a sweep will do, all sizes in bytes."""
+
+    now: datetime
+    """The store's own time."""
+    snapshots: int
+    expired: tuple[Forgotten, ...]
+    """Forgotten snapshots whose time in the trash is over."""
+    waiting: tuple[Forgotten, ...]
+    """Forgotten snapshots that can still be had back."""
+    packs: int
+    pack_bytes: int
+    fates: PackFates
+    folds: tuple[str, ...]
+    """Small index files that are folded into one."""
+
+    @property
+    def bytes_removed(self) -> int:
+        """Bytes of the packs that are removed."""
+        return sum(use.size for use in self.fates.remove)
+
+    @property
+    def bytes_condemned(self) -> int:
+        """Bytes of the packs that will be gone after the grace, less what is packed anew of them."""
+        return sum(use.size for use in self.fates.condemn) + sum(use.size - use.needed for use in self.fates.pack_anew)
+
+    def as_text(self) -> str:
+        """The plan as lines for a person."""
+        fates = self.fates
+        heading = (
+            f"Sweep on {self.now:%Y-%m-%d %H:%M} UTC by the store's clock: {self.packs} packs, "
+            f"{size(self.pack_bytes)}, for {self.snapshots} snapshots and {len(self.waiting)} in the trash."
+        )
+        lines = [heading]
+        lines += [f"expires    {one.ref.id}, in the trash since {one.forgotten_at:%Y-%m-%d}" for one in self.expired]
+        for word, uses, why in (
+            ("removes", fates.remove, "condemned a day ago or longer, and not needed"),
+            ("condemns", fates.condemn, "not needed by any snapshot"),
+            ("repacks", fates.pack_anew, "mostly not needed, or small"),
+            ("pardons", fates.pardon, "condemned, and needed all the same"),
+        ):
+            if uses:
+                lines.append(f"{word:<10} {len(uses)} packs, {size(sum(use.size for use in uses))}: {why}")
+        if self.folds:
+            lines.append(f"folds      {len(self.folds)} small index files into one")
+        if len(lines) == 1:
+            lines.append("There is nothing to sweep.")
+        return "\n".join(lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as values that JSON can hold."""
+        return {
+            "store_time": self.now.isoformat(timespec="seconds"),
+            "snapshots": self.snapshots,
+            "expired": [f"{one.ref.profile_key}/{one.ref.id}" for one in self.expired],
+            "waiting_in_trash": len(self.waiting),
+            "packs": self.packs,
+            "pack_bytes": self.pack_bytes,
+            "bytes_removed": self.bytes_removed,
+            "bytes_condemned": self.bytes_condemned,
+            "index_files_folded": len(self.folds),
+            **self.fates.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did."""
+
+    expired: int
+    removed: tuple[PackUse, ...]
+    condemned: tuple[PackUse, ...]
+    packed_anew: tuple[PackUse, ...]
+    pardoned: tuple[PackUse, ...]
+    folded: int
+
+    @property
+    def bytes_removed(self) -> int:
+        """Bytes of the packs that were removed."""
+        return sum(use.size for use in self.removed)
