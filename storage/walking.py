@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
 
 from storage.errors import Damaged
 from storage.format.blob import BlobId
@@ -14,11 +16,57 @@ from storage.listings import Fetch
 _NODES_AT_ONCE = 1024
 """Nodes in memory at one time: some 5 KiB each."""
 
-_PIECES = "pieces"
-_FOLDER = "folder"
 
-_Node = tuple[BlobId, str, int]
-"""A node's id, what it lists, and its level."""
+class Lists(StrEnum):
+    """What a node lists."""
+
+    PIECES = "pieces"
+    FOLDER = "folder"
+
+
+class Node(NamedTuple):
+    """A node of a listing. What its bytes mean depends on what it lists, and on its level: 0 for a leaf."""
+
+    blob: BlobId
+    lists: Lists
+    level: int
+
+
+class NodeQueue:
+    """The nodes that are still to be read, each but once, however many snapshots share it."""
+
+    def __init__(self, *, after: NodeQueue | None = None) -> None:
+        """What the queue `after` which this one comes has met is not read again."""
+        self._met: set[Node] = set() if after is None else set(after._met)
+        self._waiting: deque[Node] = deque()
+
+    def add_snapshots(self, manifests: Iterable[Manifest]) -> None:
+        """Let the roots of all files and folders of these snapshots wait."""
+        for manifest in manifests:
+            for file in manifest.files:
+                self.add_tree(file.pieces, Lists.PIECES)
+            for folder in manifest.folders:
+                self.add_tree(folder.entries, Lists.FOLDER)
+
+    def add_tree(self, tree: Tree, lists: Lists) -> None:
+        """Let the root of a listing wait, if it has one."""
+        if tree.root is not None:
+            self._add(Node(tree.root, lists, tree.levels - 1))
+
+    def add_below(self, node: Node, children: Iterable[BlobId]) -> None:
+        """Let the nodes that a node names wait."""
+        for child in children:
+            self._add(Node(child, node.lists, node.level - 1))
+
+    def batches(self) -> Iterator[list[Node]]:
+        """The nodes that wait, as many as fit into memory together, until none is added any more."""
+        while self._waiting:
+            yield [self._waiting.popleft() for _ in range(min(len(self._waiting), _NODES_AT_ONCE))]
+
+    def _add(self, node: Node) -> None:
+        if node not in self._met:
+            self._met.add(node)
+            self._waiting.append(node)
 
 
 class Walk:
@@ -33,64 +81,46 @@ class Walk:
         """
         self._fetch = fetch
         self._damaged = damaged
-        self._met: set[_Node] = set() if after is None else set(after._met)
+        self._nodes: NodeQueue = NodeQueue(after=after._nodes if after else None)
 
     def blobs(self, manifests: Iterable[Manifest]) -> Iterator[list[BlobId]]:
         """Every blob that these snapshots name, in batches: nodes, and the pieces in them.
 
         What was given before is left out, but pieces may come more than once.
         """
-        waiting: deque[_Node] = deque()
-        for manifest in manifests:
-            for file in manifest.files:
-                self._meet(waiting, file.pieces, _PIECES)
-            for folder in manifest.folders:
-                self._meet(waiting, folder.entries, _FOLDER)
-        while waiting:
-            batch = [waiting.popleft() for _ in range(min(len(waiting), _NODES_AT_ONCE))]
-            yield [blob for blob, _, _ in batch]
-            yield from self._below(batch, waiting)
+        self._nodes.add_snapshots(manifests)
+        for batch in self._nodes.batches():
+            yield [node.blob for node in batch]
+            yield from self._below(batch)
 
-    def _below(self, batch: list[_Node], waiting: deque[_Node]) -> Iterator[list[BlobId]]:
+    def _below(self, batch: list[Node]) -> Iterator[list[BlobId]]:
         """The pieces in these nodes; the nodes in them begin to wait."""
-        named: dict[BlobId, list[_Node]] = {}
+        named: dict[BlobId, list[Node]] = {}
         for node in batch:
-            named.setdefault(node[0], []).append(node)
+            named.setdefault(node.blob, []).append(node)
         for blob, content in self._fetch(named):
             for node in named[blob]:
                 try:
-                    yield self._pieces_in(node, content, waiting)
+                    yield self._pieces_in(node, content)
                 except Damaged as damage:
                     if self._damaged is None:
                         raise
                     self._damaged(blob, damage)
 
-    def _pieces_in(self, node: _Node, content: bytes, waiting: deque[_Node]) -> list[BlobId]:
-        _, lists, level = node
-        if lists == _PIECES:
-            below = read_pieces_node(content, level)
-            if level == 0:
+    def _pieces_in(self, node: Node, content: bytes) -> list[BlobId]:
+        if node.lists is Lists.PIECES:
+            below = read_pieces_node(content, node.level)
+            if node.level == 0:
                 return below
-            for child in below:
-                self._wait(waiting, (child, _PIECES, level - 1))
+            self._nodes.add_below(node, below)
             return []
-        if level:
-            for branch in read_folder_branches(content, level):
-                self._wait(waiting, (branch.id, _FOLDER, level - 1))
+        if node.level:
+            self._nodes.add_below(node, (branch.id for branch in read_folder_branches(content, node.level)))
             return []
         pieces: list[BlobId] = []
         for entry in read_folder_leaf(content):
             if entry.content.levels == 0 and entry.content.root is not None:
                 pieces.append(entry.content.root)
             else:
-                self._meet(waiting, entry.content, _PIECES)
+                self._nodes.add_tree(entry.content, Lists.PIECES)
         return pieces
-
-    def _meet(self, waiting: deque[_Node], tree: Tree, lists: str) -> None:
-        if tree.root is not None:
-            self._wait(waiting, (tree.root, lists, tree.levels - 1))
-
-    def _wait(self, waiting: deque[_Node], node: _Node) -> None:
-        if node not in self._met:
-            self._met.add(node)
-            waiting.append(node)

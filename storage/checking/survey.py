@@ -7,7 +7,6 @@ stands below it is then added up from the leaves, so that every rule that a read
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,15 +25,7 @@ from storage.format.listing import (
 )
 from storage.format.manifest import Manifest
 from storage.listings import LostRange
-
-_NODES_AT_ONCE = 1024
-"""Nodes in memory at one time: some 5 KiB each."""
-
-_PIECES = "pieces"
-_FOLDER = "folder"
-
-_Node = tuple[BlobId, str, int]
-"""A node's id, what it lists, and its level."""
+from storage.walking import Lists, Node, NodeQueue
 
 
 class Read(Protocol):
@@ -109,7 +100,7 @@ class Survey:
         """`lacks` is asked once about every blob that is named, nodes among them."""
         self._read = read
         self._lacks = lacks
-        self._met: set[_Node] = set()
+        self._nodes = NodeQueue()
         self._pieces_nodes: dict[tuple[BlobId, int], _PiecesNode] = {}
         self._folder_nodes: dict[tuple[BlobId, int], _FolderNode] = {}
         self._pieces: dict[tuple[BlobId, int], _Pieces | None] = {}
@@ -119,15 +110,9 @@ class Survey:
 
     def explore(self, manifests: Iterable[Manifest], advance: Callable[[int], None] = lambda _: None) -> None:
         """Take every listing of these snapshots apart; `advance` hears of the bytes of nodes."""
-        waiting: deque[_Node] = deque()
-        for manifest in manifests:
-            for file in manifest.files:
-                self._meet(waiting, file.pieces, _PIECES)
-            for folder in manifest.folders:
-                self._meet(waiting, folder.entries, _FOLDER)
-        while waiting:
-            batch = [waiting.popleft() for _ in range(min(len(waiting), _NODES_AT_ONCE))]
-            advance(self._take_apart(batch, waiting))
+        self._nodes.add_snapshots(manifests)
+        for batch in self._nodes.batches():
+            advance(self._take_apart(batch))
 
     def whole_pieces(self, tree: Tree) -> int:
         """How many pieces of a file can be had and are in their place; all, when the file can be had whole."""
@@ -157,39 +142,28 @@ class Survey:
             spots.append((None, (LostRange(None, None),)))
         return spots
 
-    def _meet(self, waiting: deque[_Node], tree: Tree, lists: str) -> None:
-        if tree.root is not None:
-            self._wait(waiting, (tree.root, lists, tree.levels - 1))
-
-    def _wait(self, waiting: deque[_Node], node: _Node) -> None:
-        if node not in self._met:
-            self._met.add(node)
-            waiting.append(node)
-
-    def _take_apart(self, batch: list[_Node], waiting: deque[_Node]) -> int:
+    def _take_apart(self, batch: list[Node]) -> int:
         """Read nodes, and let those below them wait; returns how many bytes they had."""
-        self._lacks([blob for blob, _, _ in batch])
-        contents = self._contents({blob for blob, _, _ in batch})
-        named: list[tuple[_Node, list[BlobId]]] = []
-        leaves: list[tuple[_Node, list[FolderEntry]]] = []
+        self._lacks([node.blob for node in batch])
+        contents = self._contents({node.blob for node in batch})
+        named: list[tuple[Node, list[BlobId]]] = []
+        leaves: list[tuple[Node, list[FolderEntry]]] = []
         for node in batch:
-            blob, lists, level = node
-            content = contents.get(blob)
+            content = contents.get(node.blob)
             try:
                 if content is None:
-                    self.unreadable.add(blob)
-                elif lists == _PIECES:
-                    self._pieces_node(node, read_pieces_node(content, level), named, waiting)
-                elif level:
-                    branches = read_folder_branches(content, level)
-                    self._folder_nodes[blob, level] = _branching(branches)
-                    for branch in branches:
-                        self._wait(waiting, (branch.id, _FOLDER, level - 1))
+                    self.unreadable.add(node.blob)
+                elif node.lists is Lists.PIECES:
+                    self._pieces_node(node, read_pieces_node(content, node.level), named)
+                elif node.level:
+                    branches = read_folder_branches(content, node.level)
+                    self._folder_nodes[node.blob, node.level] = _branching(branches)
+                    self._nodes.add_below(node, (branch.id for branch in branches))
                 else:
                     leaves.append((node, read_folder_leaf(content)))
             except Damaged:
-                self.unreadable.add(blob)
-        self._weigh(named, leaves, waiting)
+                self.unreadable.add(node.blob)
+        self._weigh(named, leaves)
         return sum(map(len, contents.values()))
 
     def _contents(self, blobs: set[BlobId]) -> dict[BlobId, bytes]:
@@ -200,27 +174,14 @@ class Survey:
             contents.update(self._read(list(lost), damaged=lambda *_: None))
         return contents
 
-    def _pieces_node(
-        self,
-        node: _Node,
-        below: list[BlobId],
-        named: list[tuple[_Node, list[BlobId]]],
-        waiting: deque[_Node],
-    ) -> None:
-        blob, _, level = node
-        if level == 0:
+    def _pieces_node(self, node: Node, below: list[BlobId], named: list[tuple[Node, list[BlobId]]]) -> None:
+        if node.level == 0:
             named.append((node, below))
             return
-        self._pieces_nodes[blob, level] = _PiecesNode(tuple(below), 0, 0)
-        for child in below:
-            self._wait(waiting, (child, _PIECES, level - 1))
+        self._pieces_nodes[node.blob, node.level] = _PiecesNode(tuple(below), 0, 0)
+        self._nodes.add_below(node, below)
 
-    def _weigh(
-        self,
-        named: list[tuple[_Node, list[BlobId]]],
-        leaves: list[tuple[_Node, list[FolderEntry]]],
-        waiting: deque[_Node],
-    ) -> None:
+    def _weigh(self, named: list[tuple[Node, list[BlobId]]], leaves: list[tuple[Node, list[FolderEntry]]]) -> None:
         """Ask about all the pieces that a batch of leaves names, at once."""
         asked = [piece for _, pieces in named for piece in pieces]
         asked += [root for _, entries in leaves for entry in entries if (root := _only_piece(entry)) is not None]
@@ -232,7 +193,7 @@ class Survey:
             self._folder_nodes[blob, level] = _leaf(entries, lacking)
             for entry in entries:
                 if entry.content.levels:
-                    self._meet(waiting, entry.content, _PIECES)
+                    self._nodes.add_tree(entry.content, Lists.PIECES)
 
     def _pieces_below(self, blob: BlobId, level: int) -> _Pieces | None:
         key = (blob, level)

@@ -1,12 +1,12 @@
-"""Which copies of blobs can be had, and which blobs snapshots need: by rows of an index, for they are many."""
+"""Which copies of blobs can be had, and which needed blobs lie only where nothing can be relied on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 
 import numpy as np
-import numpy.typing as npt
 
+from storage.copies import Copies
 from storage.format.blob import BlobId, PackId
 from storage.index import Index
 
@@ -16,58 +16,35 @@ class UsableCopies:
 
     def __init__(self, index: Index, bad: Mapping[PackId, frozenset[BlobId]]) -> None:
         """`bad` names the copies that were found damaged, by pack."""
-        self._index = index
-        self._groups = index.groups()
-        self._whole = np.ones(len(self._groups), dtype=bool)
+        self._copies = Copies(index)
+        self._whole = np.ones(len(index.pack_of_row), dtype=bool)
         for pack, blobs in bad.items():
-            rows = rows_in(index, {pack})
+            rows = np.flatnonzero(self._copies.in_packs({pack}))
             for row, blob in zip(rows, index.ids(rows), strict=True):
                 self._whole[row] = blob not in blobs
-        self._usable = self._having(self._whole)
-        self._needed = np.zeros(len(self._groups), dtype=bool)
+        self._usable = self._copies.also_among(self._whole)
 
     def lacking(self, blobs: list[BlobId]) -> set[BlobId]:
         """Those of `blobs`, which a snapshot needs, of which no copy can be had."""
-        rows = self._index.rows(blobs)
-        known = rows >= 0
-        self._needed[rows[known]] = True
-        can_be_had = known.copy()
-        can_be_had[known] = self._usable[rows[known]]
+        rows = self._copies.need(blobs)
+        can_be_had = rows >= 0
+        can_be_had[can_be_had] = self._usable[rows[can_be_had]]
         return {blobs[number] for number in np.flatnonzero(~can_be_had).tolist()}
 
     def elsewhere(self, blobs: Iterable[BlobId]) -> int:
         """Of how many of `blobs` another copy is whole."""
-        rows = self._index.rows(list(blobs))
+        rows = self._copies.index.rows(list(blobs))
         return int(np.count_nonzero(self._usable[rows[rows >= 0]]))
 
-    def stranded(self, unreliable: Iterable[PackId]) -> int:
+    def stranded(self, unreliable: Set[PackId]) -> int:
         """How many blobs are needed, and can be had, but from `unreliable` packs alone."""
-        reliable = np.ones(len(self._groups), dtype=bool)
-        reliable[rows_in(self._index, unreliable)] = False
-        return int(np.count_nonzero(self._needed & self._usable & ~self._having(self._whole & reliable)))
-
-    def _having(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """By first row of a blob: whether one of its copies is among `rows`."""
-        having = np.zeros(len(self._groups), dtype=bool)
-        having[self._groups[rows]] = True
-        return having
+        reliable = self._copies.also_among(self._whole & ~self._copies.in_packs(unreliable))
+        return self._copies.count(self._copies.needed() & self._usable & ~reliable)
 
 
-def only_in(index: Index, packs: Iterable[PackId]) -> list[PackId]:
+def only_in(index: Index, packs: Set[PackId]) -> list[PackId]:
     """Those of `packs` that hold a blob which lies in none but them."""
-    doubtful = np.zeros(len(index.pack_of_row), dtype=bool)
-    doubtful[rows_in(index, packs)] = True
-    groups = index.groups()
-    elsewhere = np.zeros(len(groups), dtype=bool)
-    elsewhere[groups[~doubtful]] = True
-    numbers = np.unique(index.pack_of_row[doubtful & ~elsewhere[groups]])
+    copies = Copies(index)
+    doubtful = copies.in_packs(packs)
+    numbers = np.unique(index.pack_of_row[doubtful & ~copies.also_among(~doubtful)])
     return [index.pack_ids[number] for number in numbers.tolist()]
-
-
-def rows_in(index: Index, packs: Iterable[PackId]) -> npt.NDArray[np.intp]:
-    """The rows of an index that lie in `packs`."""
-    wanted = frozenset(packs)
-    if not wanted or not index.pack_ids:
-        return np.empty(0, dtype=np.intp)
-    among = np.array([pack in wanted for pack in index.pack_ids], dtype=bool)
-    return np.flatnonzero(among[index.pack_of_row])

@@ -7,7 +7,7 @@ and no snapshot of a fresh listing needs the pack, it is removed; if one does, t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from storage.copies import Copies, Mask
 from storage.format.blob import BlobId, PackId
 from storage.format.pack import HEAD_BYTES
 from storage.format.verdict import Finding, Verdict
@@ -86,66 +87,57 @@ class Needs:
     """Which stored copies the blobs of the live snapshots need."""
 
     def __init__(self, index: Index) -> None:
+        self._copies = Copies(index)
         self._index = index
-        self._groups = index.groups()
-        self._live = np.zeros(len(self._groups), dtype=bool)
         self._stored = index.stored_bytes().astype(np.int64)
 
     def need(self, blobs: list[BlobId]) -> list[BlobId]:
         """Mark blobs as needed; returns those that the index does not know at all."""
-        rows = self._index.rows(blobs)
-        self._live[rows[rows >= 0]] = True
+        rows = self._copies.need(blobs)
         return [blobs[number] for number in np.flatnonzero(rows < 0)]
 
-    def by_pack(self, trusted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    def by_pack(self, trusted: Mask) -> tuple[npt.NDArray[np.int64], Mask]:
         """By number of pack: bytes needed from it, and whether it holds something needed that no trusted pack holds.
 
         Of several copies in `trusted` packs (by number) one alone counts: the one in the pack of which the most is
         needed, so that what lies twice comes together in few packs. Whoever looks at the same packs decides the same.
         """
-        count = len(self._index.pack_ids)
-        live = self._live[self._groups]
-        pack_of_row = self._index.pack_of_row
-        usable = live & trusted[pack_of_row]
-        most = np.bincount(pack_of_row[usable], weights=self._stored[usable], minlength=count)
-        order = sorted(range(count), key=lambda number: (-most[number], self._index.pack_ids[number]))
-        rank = np.empty(count, dtype=np.int64)
-        rank[order] = np.arange(count)
+        copies, pack_of_row = self._copies, self._index.pack_of_row
+        needed = copies.needed()
+        usable = needed & copies.in_numbered(trusted)
         rows = np.flatnonzero(usable)
-        rows = rows[np.lexsort((rank[pack_of_row[rows]], self._groups[rows]))]
-        chosen = rows[np.unique(self._groups[rows], return_index=True)[1]]
-        needed = np.bincount(pack_of_row[chosen], weights=self._stored[chosen], minlength=count).astype(np.int64)
-        held = np.zeros(len(self._groups), dtype=bool)
-        held[self._groups[chosen]] = True
-        alone = live & ~held[self._groups]
-        only_there = np.zeros(count, dtype=bool)
+        most = self._bytes_by_pack(rows)
+        order = sorted(range(len(most)), key=lambda number: (-most[number], self._index.pack_ids[number]))
+        rank = np.empty(len(most), dtype=np.int64)
+        rank[order] = np.arange(len(most))
+        chosen = copies.one_each(rows[np.argsort(rank[pack_of_row[rows]], kind="stable")])
+        alone = np.flatnonzero(needed & ~copies.also_among(usable))
+        only_there = np.zeros(len(most), dtype=bool)
         only_there[pack_of_row[alone]] = True
         # What lies nowhere else is needed from wherever it lies.
-        needed += np.bincount(pack_of_row[alone], weights=self._stored[alone], minlength=count).astype(np.int64)
-        return needed, only_there
+        return self._bytes_by_pack(chosen) + self._bytes_by_pack(alone), only_there
 
-    def only_in(self, packs: Collection[PackId], going: Collection[PackId]) -> Rows:
+    def only_in(self, packs: Set[PackId], going: Set[PackId]) -> Rows:
         """The rows of needed blobs that lie in these packs, each blob once.
 
         Left out is what lies in a pack, too, that can be relied on and is not `going`: stored once more it would lie
         there twice, and the new pack would be mostly useless as well.
         """
-        if not len(self._groups):
-            return np.empty(0, dtype=np.intp)
-        pack_of_row, distrusts = self._index.pack_of_row, self._index.distrusts
-        wanted = np.array([pack in packs for pack in self._index.pack_ids], dtype=bool)
-        stays = np.array([pack not in going for pack in self._index.pack_ids], dtype=bool) & ~wanted & ~distrusts
-        elsewhere = np.zeros(len(self._groups), dtype=bool)
-        elsewhere[self._groups[stays[pack_of_row]]] = True
-        rows = np.flatnonzero((self._live & ~elsewhere)[self._groups] & wanted[pack_of_row])
-        return np.asarray(rows[np.unique(self._groups[rows], return_index=True)[1]], dtype=np.intp)
+        copies = self._copies
+        wanted = copies.in_packs(packs)
+        stays = ~copies.in_packs(going) & ~wanted & ~copies.in_numbered(self._index.distrusts)
+        return copies.one_each(np.flatnonzero(copies.needed() & wanted & ~copies.also_among(stays)))
+
+    def _bytes_by_pack(self, rows: Rows) -> npt.NDArray[np.int64]:
+        count = len(self._index.pack_ids)
+        weighed = np.bincount(self._index.pack_of_row[rows], weights=self._stored[rows], minlength=count)
+        return weighed.astype(np.int64)
 
 
 def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime) -> PackFates:
     """What is to become of each pack, `now` being the store's time."""
     index = holdings.index
-    trusted = ~index.distrusts if index.pack_ids else np.empty(0, dtype=bool)
-    needed, only_there = needs.by_pack(trusted)
+    needed, only_there = needs.by_pack(~index.distrusts)
     numbers = {pack: number for number, pack in enumerate(index.pack_ids)}
 
     def use(pack: PackId) -> PackUse:

@@ -6,7 +6,7 @@ The order within `carry_out` is what makes it safe. `docs/architecture.md`, "Rem
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from recollect.progress import current_progress
 from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, StorageError, SweepRefused, UnsupportedFormat
@@ -249,7 +249,7 @@ class Sweeper:
                 stage.advance(use.size, files=1)
         return removed, latest
 
-    def _pack_anew(self, packs: Collection[PackId], *, going: Collection[PackId]) -> None:
+    def _pack_anew(self, packs: Set[PackId], *, going: Set[PackId]) -> None:
         """Store what is needed of these packs in new ones, and read it back from there before anything else happens."""
         repository = self._repository
         index = repository.index()

@@ -64,6 +64,21 @@ def test_only_nodes_are_fetched_and_each_of_them_once(repository: Repository) ->
     assert list(Walk(reader, after=walk).blobs(manifests)) == []
 
 
+def test_nodes_are_fetched_few_at_a_time(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.walking._NODES_AT_ONCE", 2)
+    most = 0
+
+    def counted(blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
+        nonlocal most
+        wanted = list(blobs)
+        most = max(most, len(wanted))
+        return repository.read(wanted)
+
+    found = {blob for batch in Walk(counted).blobs([manifest_of(repository, B, run=9)]) for blob in batch}
+    assert found == ids(repository, B)
+    assert most == 2
+
+
 def test_a_node_that_can_not_be_had_or_makes_no_sense_is_damage_or_is_told(repository: Repository) -> None:
     manifest = manifest_of(repository, A, run=9)
 

@@ -72,8 +72,9 @@ def any_other_copy_will_do(patch: pytest.MonkeyPatch) -> None:
 
     def trusting(self: Needs, trusted: Any) -> Any:
         needed, _ = by_pack(self, trusted)
-        copies = np.bincount(self._groups, minlength=len(self._groups))
-        alone = self._live[self._groups] & (copies[self._groups] == 1)
+        first_rows = self._copies.first_rows
+        counts = np.bincount(first_rows, minlength=len(first_rows))
+        alone = self._copies.needed() & (counts[first_rows] == 1)
         only_there = np.zeros(len(needed), dtype=bool)
         only_there[self._index.pack_of_row[alone]] = True
         return needed, only_there
