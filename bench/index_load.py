@@ -60,6 +60,7 @@ def make_repository(folder: Path, blobs: int) -> None:
             "offset": chance.integers(0, _PACK_BYTES - 4096, count).astype(np.uint32),
             "stored": chance.integers(100, 4096, count).astype(np.uint32),
             "length": np.full(count, 4096, np.uint32),
+            "generation": np.zeros(count, np.uint16),
         }
         name = f"index/{chance.bytes(16).hex()}"
         repository.store.write(name, write_index_table(repository.seal, name, pa.table(columns, schema=INDEX_SCHEMA)))

@@ -156,7 +156,8 @@ def rotate(
     """Make a new key, under which everything is written from now on.
 
     Slots whose secret is not at hand can't be given the new key, and are removed. A new recovery key takes the old
-    one's place. What someone copied before stays readable to them, and what is stored stays under its old key.
+    one's place. What someone copied before stays readable to them; what is stored is sealed anew by the sweeps that
+    follow, a part each time.
 
     Example: recollect key rotate
     """

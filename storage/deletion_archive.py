@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
-from storage.errors import Damaged
+from storage.errors import Damaged, ObjectMissing
 from storage.format.deletion_table import (
     ArchivedNote,
     deletions_name,
@@ -22,6 +22,9 @@ _READS_AT_ONCE = 8
 _FILE_BYTES = 32 * 1024 * 1024
 """A file is ended after so many bytes of text: far from what readers refuse, whatever one note adds."""
 
+_LOOKS = 3
+"""A sweep seals files anew under other names; it would have to do so each time between listing and reading them."""
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -32,31 +35,40 @@ def archived_notes(
 
     A damaged file is passed over; `remarks` gets a sentence about each.
     """
-    names = [item.name for item in repository.store.list(f"deletions/{profile_key}") if is_deletions_name(item.name)]
-
-    def read(name: str) -> list[ArchivedNote] | Damaged:
-        content = repository.store.read(name)
-        try:
-            return read_deletions(repository.seal, name, content)
-        except Damaged as damage:
-            return damage
-
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="deletions") as pool:
-        read_files = list(pool.map(read, names))
+    for _ in range(_LOOKS):
+        found_files = _read_files(repository, profile_key)
+        if None not in found_files.values():
+            break
     if remarks is not None:
         remarks += [
             f"The file {name} of the deletion archive is damaged and was passed over: what still stands in the "
             "profile's deleted.txt is archived again; move that file away to hear no more of it"
-            for name, found in zip(names, read_files, strict=True)
+            for name, found in found_files.items()
             if isinstance(found, Damaged)
         ]
-    files = [found for found in read_files if not isinstance(found, Damaged)]
+    files = [found for found in found_files.values() if isinstance(found, list)]
     files.sort(key=lambda notes: min((note.archived_at for note in notes), default=_NEVER))
     # Two runs at once may both archive a note; the first one counts.
     once: dict[bytes, ArchivedNote] = {}
     for note in (note for notes in files for note in notes):
         once.setdefault(note.key, note)
     return list(once.values())
+
+
+def _read_files(repository: Repository, profile_key: ProfileKey) -> dict[str, list[ArchivedNote] | Damaged | None]:
+    """What each file of an archive holds, or why it can't be read; None for one that has another name by now."""
+    names = [item.name for item in repository.store.list(f"deletions/{profile_key}") if is_deletions_name(item.name)]
+
+    def read(name: str) -> list[ArchivedNote] | Damaged | None:
+        try:
+            return read_deletions(repository.seal, name, repository.store.read(name))
+        except Damaged as damage:
+            return damage
+        except ObjectMissing:
+            return None
+
+    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="deletions") as pool:
+        return dict(zip(names, pool.map(read, names), strict=True))
 
 
 def archive_notes(

@@ -39,16 +39,19 @@ class Index:
         too short for it, is no copy. None trusts the tables. `distrusted` names packs that no writer may rely on.
         """
         self._pack_numbers: dict[PackId, int] = {}
+        generations: dict[int, int] = {}
         columns = _Columns()
         for table in tables:
             if table.num_rows:
-                columns.take(self._columns(table, present))
+                columns.take(self._columns(table, present, generations))
         ids, packs = columns.ids.joined(), columns.packs.joined()
         kinds, numbers = columns.kinds.joined(), columns.numbers.joined()
         self.pack_ids: list[PackId] = list(self._pack_numbers)
         """The packs by the numbers that rows name them by."""
         self.distrusts = np.array([pack in distrusted for pack in self.pack_ids], dtype=bool)
         """Which of `pack_ids` are distrusted."""
+        self.generations = np.array([generations[number] for number in range(len(self.pack_ids))], dtype=np.uint16)
+        """Of each of `pack_ids` the generation of the key that it is sealed under."""
         prefixes = _prefixes(ids)
         order = _by_id(ids, prefixes, self.distrusts[packs])
         self._prefixes = prefixes[order]
@@ -156,7 +159,10 @@ class Index:
         """The loaded blobs that lie in a pack, in no particular order."""
         number = self._pack_numbers.get(pack, -1)
         rows = np.flatnonzero(self.pack_of_row == number)
-        return [PackEntry(blob, self._location(row)) for blob, row in zip(self.ids(rows), rows, strict=True)]
+        generation = int(self.generations[number]) if number >= 0 else 0
+        return [
+            PackEntry(blob, self._location(row), generation) for blob, row in zip(self.ids(rows), rows, strict=True)
+        ]
 
     def add(self, entries: Iterable[PackEntry]) -> None:
         """Take in the blobs of a pack that was just stored."""
@@ -164,14 +170,19 @@ class Index:
             self._added[entry.id] = entry.location
 
     def _columns(
-        self, table: pa.Table, present: Mapping[PackId, int] | None
+        self, table: pa.Table, present: Mapping[PackId, int] | None, generations: dict[int, int]
     ) -> tuple[_Bytes, npt.NDArray[np.uint32], _Bytes, npt.NDArray[np.uint32]]:
-        """A table as ids, numbers of packs, kinds, and offset, stored and plain length."""
+        """A table as ids, numbers of packs, kinds, and offset, stored and plain length.
+
+        `generations` takes in those of its packs, by their numbers: the lowest that is told of each.
+        """
         packs = table.column("pack").combine_chunks().dictionary_encode()
         packs = packs.combine_chunks() if isinstance(packs, pa.ChunkedArray) else packs
         named = [PackId(pack) for pack in packs.dictionary.to_pylist()]
         local = packs.indices.to_numpy(zero_copy_only=False)
         numbers = np.column_stack([table.column(name).to_numpy().astype(np.uint32, copy=False) for name in _NUMBERS])
+        lowest = np.full(len(named), np.iinfo(np.uint16).max, dtype=np.uint16)
+        np.minimum.at(lowest, local, table.column("generation").to_numpy().astype(np.uint16, copy=False))
         ids = _byte_rows(table.column("id"))
         kinds = table.column("kind").to_numpy().astype(np.uint8, copy=False)
         if present is not None:
@@ -179,6 +190,8 @@ class Index:
             there = numbers[:, 0].astype(np.int64) + numbers[:, 1] <= sizes[local]
             ids, local, kinds, numbers = ids[there], local[there], kinds[there], numbers[there]
         own = np.array([self._pack_numbers.setdefault(pack, len(self._pack_numbers)) for pack in named], np.uint32)
+        for number, generation in zip(own.tolist(), lowest.tolist(), strict=True):
+            generations[number] = min(generation, generations.get(number, generation))
         return ids, own[local], kinds, numbers
 
     def _distrusted_rows(self, rows: Rows) -> npt.NDArray[np.bool_]:

@@ -36,7 +36,7 @@ def sweep(repository_name: str = "default", *, accept: bool = False) -> Report:
         audit.note(
             snapshots_expired=swept.expired,
             packs_condemned=len(swept.condemned),
-            packs_anew=len(swept.packed_anew),
+            packs_anew=len(swept.packed_anew) + len(swept.resealed),
             packs_pardoned=len(swept.pardoned),
             packs_removed=len(swept.removed),
             bytes_removed=swept.bytes_removed,
@@ -49,11 +49,12 @@ def sweep(repository_name: str = "default", *, accept: bool = False) -> Report:
 
 
 def _did_anything(swept: Swept) -> bool:
-    return any((swept.expired, swept.removed, swept.condemned, swept.packed_anew, swept.pardoned, swept.folded))
+    condemned = (swept.condemned, swept.packed_anew, swept.resealed)
+    return any((swept.expired, swept.removed, *condemned, swept.pardoned, swept.folded, swept.resealed_objects))
 
 
 def _told(swept: Swept) -> str:
-    condemned = (*swept.condemned, *swept.packed_anew)
+    condemned = (*swept.condemned, *swept.packed_anew, *swept.resealed)
     parts = [
         f"{len(swept.removed)} packs ({size(swept.bytes_removed)}) were removed" if swept.removed else "",
         f"{len(condemned)} packs ({size(sum(use.size for use in condemned))}) are condemned, and will be removed when "
@@ -62,6 +63,9 @@ def _told(swept: Swept) -> str:
         else "",
         f"{len(swept.pardoned)} condemned packs are needed after all, and stay" if swept.pardoned else "",
         f"{swept.expired} forgotten snapshots can't be had back any more" if swept.expired else "",
+        f"{len(swept.resealed) + swept.resealed_objects} objects that lay under an old key were sealed under the newest"
+        if swept.resealed or swept.resealed_objects
+        else "",
         f"{swept.folded} index files were folded into one" if swept.folded else "",
     ]
     return "; ".join(part for part in parts if part)

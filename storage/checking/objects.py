@@ -100,6 +100,7 @@ def entries_of(table: pa.Table) -> Iterator[PackEntry]:
         yield PackEntry(
             BlobId(row["id"]),
             Location(BlobKind(row["kind"]), PackId(row["pack"]), row["offset"], row["stored"], row["length"]),
+            row["generation"],
         )
 
 

@@ -57,6 +57,11 @@ def deletions_name(key: ProfileKey, archived_at: datetime, random_bytes: bytes) 
     return f"deletions/{key}/{archived_at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{random_bytes[:4].hex()}"
 
 
+def renewed_name(name: str, random_bytes: bytes) -> str:
+    """A new name for the content of an archive's file."""
+    return f"{name.rpartition('-')[0]}-{random_bytes[:4].hex()}"
+
+
 def is_deletions_name(name: str) -> bool:
     """Whether a stored object is a file of a deletion archive."""
     return _NAME.fullmatch(name) is not None

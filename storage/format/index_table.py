@@ -25,6 +25,7 @@ INDEX_SCHEMA = pa.schema(
         pa.field("offset", pa.uint32(), nullable=False),
         pa.field("stored", pa.uint32(), nullable=False),
         pa.field("length", pa.uint32(), nullable=False),
+        pa.field("generation", pa.uint16(), nullable=False),
     ]
 )
 
@@ -40,6 +41,7 @@ def index_table(entries: Iterable[PackEntry]) -> pa.Table:
             "offset": [row.location.offset for row in rows],
             "stored": [row.location.stored for row in rows],
             "length": [row.location.length for row in rows],
+            "generation": [row.generation for row in rows],
         },
         schema=INDEX_SCHEMA,
     )
@@ -54,7 +56,9 @@ def write_index_table(seal: Seal, name: str, table: pa.Table) -> bytes:
     """The bytes of an index file stored as `name`, which holds a table of INDEX_SCHEMA."""
     sink = io.BytesIO()
     # Ids are random bytes: neither dictionaries nor statistics can help with them.
-    pq.write_table(table, sink, compression="zstd", use_dictionary=["pack", "kind"], write_statistics=False)
+    pq.write_table(
+        table, sink, compression="zstd", use_dictionary=["pack", "kind", "generation"], write_statistics=False
+    )
     return seal.seal(Purpose.INDEX, name.encode(), sink.getvalue())
 
 

@@ -52,10 +52,14 @@ class EncodedBlob:
 
 @dataclass(frozen=True, slots=True)
 class PackEntry:
-    """A row of a pack's table, with the place worked out."""
+    """A row of a pack's table, with the place worked out, and the generation of the key that the pack is sealed under.
+
+    That is 0 without a key.
+    """
 
     id: BlobId
     location: Location
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,8 @@ def build_pack(
         offset = content.tell()
         content.write(blob.stored)
         rows.append(_ENTRY.pack(blob.kind, blob.id, len(blob.stored), blob.length))
-        entries.append(PackEntry(blob.id, Location(blob.kind, pack, offset, len(blob.stored), blob.length)))
+        place = Location(blob.kind, pack, offset, len(blob.stored), blob.length)
+        entries.append(PackEntry(blob.id, place, seal.generation))
     padding = padded_length(content.tell()) - content.tell() if seal.pads else 0
     content.write(random_bytes(padding))
     table = seal.seal(Purpose.PACK_TABLE, pack, compress_table(rows, padding))
@@ -155,6 +160,7 @@ def read_table(seal: Seal, pack: PackId, pack_bytes: int, end: bytes) -> tuple[P
     if count * _LEAST_STORED_BYTES + padding > blobs_end - HEAD_BYTES:
         raise _damaged(pack, "its table makes no sense")
     rows = decompress(table[_TABLE_HEAD.size :], count * _ENTRY.size)
+    generation = seal.generation_of(end)
     entries, offset = [], HEAD_BYTES
     for kind, blob, stored, length in _ENTRY.iter_unpack(rows):
         if (
@@ -164,7 +170,7 @@ def read_table(seal: Seal, pack: PackId, pack_bytes: int, end: bytes) -> tuple[P
             or offset + stored > blobs_end
         ):
             raise _damaged(pack, "its table makes no sense")
-        entries.append(PackEntry(BlobId(blob), Location(BlobKind(kind), pack, offset, stored, length)))
+        entries.append(PackEntry(BlobId(blob), Location(BlobKind(kind), pack, offset, stored, length), generation))
         offset += stored
     if offset + padding != blobs_end:
         raise _damaged(pack, "its table leaves bytes unexplained")

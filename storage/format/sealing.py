@@ -32,6 +32,9 @@ _TAG_CONTEXT = "recollect 2026-11-22 open seal"
 _OBJECT_KEYS_LABEL = "recollect 2026-11-22 object keys"
 
 _HEADER = struct.Struct("<BH")
+HEADER_BYTES = _HEADER.size
+"""From so many of its first bytes `Seal.generation_of` knows the key of a sealed object."""
+
 _LENGTH = struct.Struct("<H")
 _LEAST_AES_BYTES = _HEADER.size + NONCE_BYTES + TAG_BYTES
 
@@ -60,6 +63,12 @@ class Seal(Protocol):
     def generation(self) -> int:
         """The number of the newest key that is known, under which everything is written; 0 without a key."""
 
+    def generation_of(self, sealed: bytes, /) -> int:
+        """The number of the key under which these bytes, of which the first will do, say that they were sealed.
+
+        Only unsealing them proves it. 0 without a key.
+        """
+
     def blob_id(self, plain: bytes) -> BlobId:
         """The id that these plain bytes are stored under."""
 
@@ -78,6 +87,9 @@ class OpenSeal:
 
     def __init__(self, repository_id: bytes) -> None:
         self._key = blake3(repository_id, derive_key_context=_TAG_CONTEXT).digest()
+
+    def generation_of(self, _sealed: bytes, /) -> int:
+        return 0
 
     def blob_id(self, plain: bytes) -> BlobId:
         return BlobId(blake3(plain).digest())
@@ -118,6 +130,9 @@ class AesSeal:
 
     def __repr__(self) -> str:
         return f"AesSeal(newest generation {self.generation})"
+
+    def generation_of(self, sealed: bytes, /) -> int:
+        return int.from_bytes(sealed[1:HEADER_BYTES], "little")
 
     def blob_id(self, plain: bytes) -> BlobId:
         return BlobId(blake3(plain, key=self._id_key).digest())

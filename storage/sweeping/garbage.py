@@ -42,6 +42,10 @@ class Rules:
     """Nothing is removed later than this after the listing of snapshots that justified it."""
     most_packed_anew: int = 2 * 1024 * 1024 * 1024
     """Bytes that one run packs anew at most."""
+    most_resealed: int = 512 * 1024 * 1024
+    """Bytes that one run packs anew at most for their old key alone; a tenth of the repository, if that is less."""
+    always_resealed: int = 64 * 1024 * 1024
+    """Bytes that one run packs anew for their old key, however small the repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,10 @@ class PackFates:
     """Nothing needs them any more."""
     pack_anew: tuple[PackUse, ...]
     """Mostly not needed, or small and many: what is needed of them goes into new packs, then they are condemned."""
+    reseal: tuple[PackUse, ...]
+    """Sealed under a key that a rotation has replaced: packed anew under the newest, then condemned."""
+    reseal_later: tuple[PackUse, ...]
+    """Sealed under such a key as well, and left for a later sweep."""
     remove: tuple[PackUse, ...]
     """Condemned long enough ago, and not needed."""
     pardon: tuple[PackUse, ...]
@@ -78,6 +86,8 @@ class PackFates:
             "remove": packs(self.remove),
             "condemn": packs(self.condemn),
             "pack_anew": packs(self.pack_anew),
+            "reseal": packs(self.reseal),
+            "reseal_later": packs(self.reseal_later),
             "pardon": packs(self.pardon),
             "spent_verdicts": list(self.spent),
         }
@@ -134,8 +144,8 @@ class Needs:
         return weighed.astype(np.int64)
 
 
-def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime) -> PackFates:
-    """What is to become of each pack, `now` being the store's time."""
+def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest_key: int) -> PackFates:
+    """What is to become of each pack, `now` being the store's time and `newest_key` the number of the newest key."""
     index = holdings.index
     needed, only_there = needs.by_pack(~index.distrusts)
     numbers = {pack: number for number, pack in enumerate(index.pack_ids)}
@@ -158,9 +168,18 @@ def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime) -> Pac
     ]
     pardon = [one for one in due if one.pack in numbers and only_there[numbers[one.pack]]]
     remove = [one for one in due if one not in pardon]
+    pack_anew = list(_worth_packing_anew([one for one in old if one.needed], index.packs(), rules))
+    under_old_keys = {
+        one
+        for one in map(use, holdings.packs.keys() - distrusted - {one.pack for one in pack_anew})
+        if one.needed and index.generations[numbers[one.pack]] < newest_key
+    }
+    reseal = _resealed_now(under_old_keys.intersection(old), holdings, rules)
     return PackFates(
         condemn=(*(one for one in old if not one.needed), *superseded),
-        pack_anew=tuple(_worth_packing_anew([one for one in old if one.needed], index.packs(), rules)),
+        pack_anew=tuple(pack_anew),
+        reseal=tuple(reseal),
+        reseal_later=tuple(sorted(under_old_keys.difference(reseal), key=lambda one: one.pack)),
         remove=tuple(remove),
         pardon=tuple(pardon),
         spent=_spent(holdings, rules, now),
@@ -181,6 +200,22 @@ def _worth_packing_anew(uses: list[PackUse], ends: Mapping[PackId, int], rules: 
         if (mostly_useless or one in few) and one.needed <= left:
             left -= one.needed
             yield one
+
+
+def _resealed_now(uses: Iterable[PackUse], holdings: Holdings, rules: Rules) -> list[PackUse]:
+    """Those of `uses`, which lie under old keys, that are packed anew now; the first that comes in any case.
+
+    So few of them that the sweep which removes the old packs does not look as if much of the repository went.
+    """
+    share = sum(found.size for found in holdings.packs.values()) // 10
+    left = max(rules.always_resealed, min(rules.most_resealed, share))
+    # What was stored first has lain under its key for the longest.
+    chosen: list[PackUse] = []
+    for one in sorted(uses, key=lambda one: (holdings.packs[one.pack].modified, one.pack)):
+        if not chosen or one.needed <= left:
+            left -= one.needed
+            chosen.append(one)
+    return chosen
 
 
 def _due(holdings: Holdings, rules: Rules, now: datetime) -> list[PackId]:

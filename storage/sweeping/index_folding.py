@@ -33,10 +33,11 @@ def foldable(holdings: Holdings, *, least: int = MOST_SMALL_FILES) -> tuple[str,
     return tuple(file.name for file in small) if len(small) >= least else ()
 
 
-def fold(repository: Repository, names: Iterable[str]) -> int:
+def fold(repository: Repository, names: Iterable[str], *, even_one: bool = False) -> int:
     """Put the rows of these index files into one (or into few); returns how many files were replaced.
 
-    Rows of packs that are gone are left out. A file that can't be read, or is gone by now, is left alone.
+    Rows of packs that are gone are left out. A file that can't be read, or is gone by now, is left alone; so is a
+    single one, which another could not be better than, unless it is to be written anew `even_one` as it is.
     """
     names = list(names)
     if not names:
@@ -50,8 +51,8 @@ def fold(repository: Repository, names: Iterable[str]) -> int:
         except (Damaged, ObjectMissing):
             continue
         folded.append(name)
-    if len(folded) < 2:
-        return 0  # there is nothing that one file would be better than
+    if len(folded) < (1 if even_one else 2):
+        return 0
     for table in _joined(tables, present):
         name = f"index/{os.urandom(16).hex()}"
         content = write_index_table(repository.seal, name, table)
@@ -72,7 +73,7 @@ def _joined(tables: list[pa.Table], present: Iterable[PackId]) -> Iterator[pa.Ta
     joined = joined.filter(pc.is_in(joined.column("pack"), value_set=there))
     # A blob that an earlier fold and the file it was made of both name lies in one place all the same.
     joined = joined.group_by(["id", "pack"], use_threads=False).aggregate(
-        [(name, "min") for name in ("kind", "offset", "stored", "length")]
+        [(name, "min") for name in ("kind", "offset", "stored", "length", "generation")]
     )
     columns = {name.removesuffix("_min"): joined.column(name) for name in joined.column_names}
     whole = pa.table({field.name: columns[field.name] for field in INDEX_SCHEMA}, schema=INDEX_SCHEMA)

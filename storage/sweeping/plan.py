@@ -27,6 +27,8 @@ class SweepPlan:
     fates: PackFates
     folds: tuple[str, ...]
     """Small index files that are folded into one."""
+    reseal_objects: tuple[str, ...]
+    """Index files and files of deletion archives that are written anew, for they are sealed under an old key."""
 
     @property
     def bytes_removed(self) -> int:
@@ -36,7 +38,8 @@ class SweepPlan:
     @property
     def bytes_condemned(self) -> int:
         """Bytes of the packs that will be gone after the grace, less what is packed anew of them."""
-        return sum(use.size for use in self.fates.condemn) + sum(use.size - use.needed for use in self.fates.pack_anew)
+        anew = (*self.fates.pack_anew, *self.fates.reseal)
+        return sum(use.size for use in self.fates.condemn) + sum(use.size - use.needed for use in anew)
 
     def as_text(self) -> str:
         """The plan as lines for a person."""
@@ -51,12 +54,17 @@ class SweepPlan:
             ("removes", fates.remove, "condemned a day ago or longer, and not needed"),
             ("condemns", fates.condemn, "not needed by any snapshot"),
             ("repacks", fates.pack_anew, "mostly not needed, or small"),
+            ("reseals", fates.reseal, _why_resealed(fates.reseal_later)),
             ("pardons", fates.pardon, "condemned, and needed all the same"),
         ):
             if uses:
                 lines.append(f"{word:<10} {len(uses)} packs, {size(sum(use.size for use in uses))}: {why}")
         if self.folds:
             lines.append(f"folds      {len(self.folds)} small index files into one")
+        if self.reseal_objects:
+            lines.append(
+                f"reseals    {len(self.reseal_objects)} index files and files of deletion archives: under an old key"
+            )
         if len(lines) == 1:
             lines.append("There is nothing to sweep.")
         return "\n".join(lines)
@@ -73,6 +81,7 @@ class SweepPlan:
             "bytes_removed": self.bytes_removed,
             "bytes_condemned": self.bytes_condemned,
             "index_files_folded": len(self.folds),
+            "reseal_objects": list(self.reseal_objects),
             **self.fates.as_json(),
         }
 
@@ -85,10 +94,17 @@ class Swept:
     removed: tuple[PackUse, ...]
     condemned: tuple[PackUse, ...]
     packed_anew: tuple[PackUse, ...]
+    resealed: tuple[PackUse, ...]
     pardoned: tuple[PackUse, ...]
     folded: int
+    resealed_objects: int
 
     @property
     def bytes_removed(self) -> int:
         """Bytes of the packs that were removed."""
         return sum(use.size for use in self.removed)
+
+
+def _why_resealed(later: tuple[PackUse, ...]) -> str:
+    why = "sealed under a key that was replaced by a rotation"
+    return f"{why}; {len(later)} more, {size(sum(use.size for use in later))}, wait for later sweeps" if later else why

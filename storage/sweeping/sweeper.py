@@ -21,6 +21,7 @@ from storage.repository import Repository, SnapshotRef
 from storage.sweeping.garbage import Needs, PackUse, Rules, decide
 from storage.sweeping.index_folding import fold, foldable
 from storage.sweeping.plan import SweepPlan, Swept
+from storage.sweeping.resealing import reseal, under_old_keys
 from storage.sweeping.store_clock import Clock, Stopwatch, SystemClock, store_time
 from storage.trash import Forgotten, forgotten_manifest, forgotten_snapshots
 from storage.walking import Walk
@@ -83,8 +84,9 @@ class Sweeper:
             waiting=tuple(waiting),
             packs=len(holdings.packs),
             pack_bytes=sum(found.size for found in holdings.packs.values()),
-            fates=decide(holdings, self._needs, self._rules, self._now),
+            fates=decide(holdings, self._needs, self._rules, self._now, self._repository.seal.generation),
             folds=foldable(holdings),
+            reseal_objects=under_old_keys(self._repository, holdings),
         )
         self._ask_before_much_goes(plan)
         return plan
@@ -99,18 +101,22 @@ class Sweeper:
         removed, latest = self._remove(plan)
         for name in latest.fates.spent:
             self._repository.store.remove(name)
-        if fates.pack_anew:
-            self._pack_anew({use.pack for use in fates.pack_anew}, going={use.pack for use in fates.condemn})
-        self._judge(Finding.CONDEMNED, (*fates.condemn, *fates.pack_anew))
+        anew = (*fates.pack_anew, *fates.reseal)
+        if anew:
+            self._pack_anew({use.pack for use in anew}, going={use.pack for use in fates.condemn})
+        self._judge(Finding.CONDEMNED, (*fates.condemn, *anew))
         folded = fold(self._repository, plan.folds) if plan.folds else 0
+        resealed = reseal(self._repository, [name for name in plan.reseal_objects if name not in plan.folds])
         self._repository.forget_index()
         return Swept(
             expired=len(plan.expired),
             removed=tuple(removed),
             condemned=fates.condemn,
             packed_anew=fates.pack_anew,
+            resealed=fates.reseal,
             pardoned=fates.pardon if latest is plan else (*fates.pardon, *latest.fates.pardon),
             folded=folded,
+            resealed_objects=resealed,
         )
 
     def _settled_listing(self) -> tuple[list[SnapshotRef], list[Forgotten]]:

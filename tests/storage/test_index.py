@@ -38,6 +38,7 @@ def table_of(entries: list[PackEntry]) -> pa.Table:
                 "offset": one.location.offset,
                 "stored": one.location.stored,
                 "length": one.location.length,
+                "generation": one.generation,
             }
             for one in entries
         ],

@@ -273,6 +273,20 @@ def test_an_index_file_that_tells_what_its_packs_do_not_hold_is_found(house: tup
     assert [(damage.kind, damage.name) for damage in found.damages] == [(Kind.INDEX, name)]
 
 
+def test_an_index_file_that_tells_another_key_than_its_pack_is_found(house: tuple[Store, list[SnapshotRef]]) -> None:
+    store, _ = house
+    repository = opened(store)
+    pack = repository.index().pack_ids[0]
+    name = f"index/{'5a' * 16}"
+    lies = [PackEntry(one.id, one.location, 7) for one in repository.index().entries_in(pack)]
+    old = list(objects(store, "index"))
+    store.write(name, write_index(repository.seal, name, lies))
+    for one in old:
+        store.remove(one)
+    found = verified(store)
+    assert [(damage.kind, damage.name) for damage in found.damages] == [(Kind.INDEX, name)]
+
+
 def test_a_pack_of_which_the_index_does_not_tell_all_is_found() -> None:
     store = in_memory()
     stocked(store, [source_of(0, pages=1, media=0)])

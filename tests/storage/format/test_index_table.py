@@ -49,6 +49,14 @@ def test_an_index_says_again_what_was_written_in_it(entries: dict[BlobId, Locati
     assert entries_in(read_index(SEAL, NAME, stored)) == entries
 
 
+def test_an_index_says_under_which_key_each_pack_is_sealed() -> None:
+    rows = [
+        PackEntry(BlobId(bytes((n,)) * 32), Location(BlobKind.PAGE, PackId(bytes((n,)) * 16), 32, 20, 9), generation)
+        for n, generation in enumerate((0, 1, 0xFFFF))
+    ]
+    assert read_index(SEAL, NAME, write_index(SEAL, NAME, rows)).column("generation").to_pylist() == [0, 1, 0xFFFF]
+
+
 @settings(max_examples=60, deadline=None)
 @given(ENTRIES, st.data())
 def test_a_spoiled_index_is_damage(entries: dict[BlobId, Location], data: st.DataObject) -> None:
@@ -83,7 +91,8 @@ def sealed_table(table: pa.Table, **options: Any) -> bytes:
 
 
 def one_row(**changed: Any) -> pa.Table:
-    row = {"id": bytes(32), "kind": 1, "pack": bytes(16), "offset": 32, "stored": 20, "length": 9} | changed
+    row = {"id": bytes(32), "kind": 1, "pack": bytes(16), "offset": 32, "stored": 20, "length": 9, "generation": 0}
+    row |= changed
     return pa.Table.from_pylist([row], schema=INDEX_SCHEMA)
 
 

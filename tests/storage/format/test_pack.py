@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from storage.errors import Damaged
 from storage.format.blob import MAX_BLOB_BYTES, BlobId, BlobKind, Location, PackId, pack_name, pack_of_name
 from storage.format.compression import compress
+from storage.format.keyring import Keyring, with_new_generation
 from storage.format.pack import (
     HEAD_BYTES,
     HEAD_MAGIC,
@@ -24,7 +25,7 @@ from storage.format.pack import (
     read_table,
     table_start,
 )
-from storage.format.sealing import OpenSeal, Purpose
+from storage.format.sealing import AesSeal, OpenSeal, Purpose
 
 SEAL = OpenSeal(bytes(16))
 PACK = PackId(bytes(range(16)))
@@ -51,6 +52,16 @@ def unpacked(content: bytes) -> list[tuple[BlobKind, bytes]]:
 def test_a_pack_tells_itself_what_it_holds(blobs: list[tuple[BlobKind, bytes]]) -> None:
     assert unpacked(packed(blobs)) == sorted(blobs, key=lambda one: one[0] is BlobKind.NODE)
     assert build_pack(SEAL, PACK, []).entries == ()
+
+
+def test_a_pack_tells_under_which_key_it_is_sealed() -> None:
+    older = AesSeal(bytes(16), Keyring(bytes(32), ((3, bytes(32)),)))
+    newer = AesSeal(bytes(16), with_new_generation(Keyring(bytes(32), ((3, bytes(32)),))))
+    blob = encode_blob(older, BlobKind.DATA, older.blob_id(b"a"), b"a")
+    pack = build_pack(older, PACK, [blob])
+    assert [entry.generation for entry in pack.entries] == [3]
+    assert read_pack(newer, PACK, pack.content) == pack.entries
+    assert [entry.generation for entry in read_pack(SEAL, PACK, packed([(BlobKind.DATA, b"a")]))] == [0]
 
 
 class PaddingSeal(OpenSeal):

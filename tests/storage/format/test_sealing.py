@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from storage.errors import Damaged, WrittenUnderNewerKey
 from storage.format.keyring import KEY_BYTES, Keyring, with_new_generation
-from storage.format.sealing import NONCE_BYTES, TAG_BYTES, AesSeal, OpenSeal, Purpose, Seal
+from storage.format.sealing import HEADER_BYTES, NONCE_BYTES, TAG_BYTES, AesSeal, OpenSeal, Purpose, Seal
 
 REPOSITORY = bytes(range(16))
 KEYRING = Keyring(b"i" * KEY_BYTES, ((1, b"1" * KEY_BYTES), (4, b"4" * KEY_BYTES)))
@@ -116,6 +116,12 @@ def test_one_generations_bytes_can_not_pose_as_anothers() -> None:
     sealed[1] = 4
     with pytest.raises(Damaged, match="does not match"):
         AES.unseal(Purpose.BLOB, b"n", bytes(sealed))
+
+
+def test_a_seal_tells_under_which_key_bytes_were_sealed_by_the_first_of_them() -> None:
+    newer = AesSeal(REPOSITORY, with_new_generation(KEYRING))
+    sealed = [seal.seal(Purpose.INDEX, b"n", b"p")[:HEADER_BYTES] for seal in (AES, newer, OPEN)]
+    assert [newer.generation_of(sealed[0]), newer.generation_of(sealed[1]), OPEN.generation_of(sealed[2])] == [4, 5, 0]
 
 
 def test_only_what_hides_content_hides_lengths() -> None:

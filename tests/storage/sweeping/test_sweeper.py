@@ -16,17 +16,17 @@ from storage.format.census import census_name
 from storage.format.manifest import Manifest, snapshot_name, trash_name, write_manifest
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.opening import create_repository, open_repository
-from storage.repository import Repository, SnapshotRef
+from storage.repository import SnapshotRef
 from storage.store import StoredObject
 from storage.stores.address import open_store
 from storage.sweeping import garbage
 from storage.sweeping.garbage import PackUse
-from storage.sweeping.plan import SweepPlan, Swept
 from storage.sweeping.sweeper import Sweeper
 from storage.trash import forgotten_snapshots, put_back
-from tests.faults.clocked_store import ClockedStore, FakeClock
-from tests.faults.faulty_store import READING, WRITING, FaultyStore
+from tests.faults.clocked_store import FakeClock
+from tests.faults.faulty_store import READING, WRITING
 from tests.storage.small_backup import Source, back_up, manifest_of, restore, source_of, store_pieces
+from tests.storage.sweeping.place import Place
 
 A, B, C = (source_of(seed, pages=60, media=10) for seed in (0, 40, 200))
 
@@ -37,45 +37,6 @@ def _small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "_BATCH_BYTES", 8 * 1024)
     # Every pack of these tests is small: the rule about small packs has a test of its own.
     monkeypatch.setattr(garbage, "_SMALL_PACKS", 1000)
-
-
-class Place:
-    """A repository on a store whose clock a test moves."""
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.inner = ClockedStore(self.clock)
-        self.store = FaultyStore(self.inner)
-        self.first = create_repository(self.store)
-        self._runs = itertools.count()
-
-    def opened(self) -> Repository:
-        return open_repository(self.store)
-
-    def back_up(self, source: Source) -> SnapshotRef:
-        return back_up(self.opened(), source, run=next(self._runs))
-
-    def sweeper(self, *, accept: bool = False) -> Sweeper:
-        return Sweeper(self.opened(), accept=accept, clock=self.clock)
-
-    def plan(self) -> SweepPlan:
-        return self.sweeper().plan()
-
-    def sweep(self, *, accept: bool = False) -> Swept:
-        sweeper = self.sweeper(accept=accept)
-        return sweeper.carry_out(sweeper.plan())
-
-    def forget(self, ref: SnapshotRef) -> None:
-        self.opened().move_to_trash(ref)
-
-    def packs(self) -> set[str]:
-        return {item.name for item in self.inner.list("packs")}
-
-    def names(self, folder: str) -> list[str]:
-        return [item.name for item in self.inner.list(folder)]
-
-    def days(self, number: float) -> None:
-        self.clock.pass_by(days=number)
 
 
 @pytest.fixture
