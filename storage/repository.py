@@ -19,6 +19,7 @@ from storage.errors import (
     SnapshotUnknown,
     StorageError,
     UnsupportedFormat,
+    WrittenUnderNewerKey,
 )
 from storage.format.blob import BlobId, BlobKind, pack_name
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, read_configuration
@@ -183,7 +184,8 @@ class Repository:
         All that it names must be stored. That is looked at once more before, and again after: a sweep may have
         condemned a pack before this snapshot was there to be seen, and removed it while this computer was asleep. What
         lies in packs on their way out is packed anew. Raises PiecesLost when there is nothing to do that from: the
-        pieces must be stored anew, and the same manifest committed once more.
+        pieces must be stored anew, and the same manifest committed once more. Raises WrittenUnderNewerKey when a
+        verdict can't be read, for the keys were rotated since this repository was opened.
         """
         self._refuse_another_repository()
         self._confirm(manifest, known=known)
@@ -253,7 +255,11 @@ class Repository:
         holdings = self.holdings()
         needed = holdings.index.packs()
         unseen = list_verdicts(self._source).keys() - holdings.verdict_files.keys()
-        verdicts, _ = read_verdicts(self._source, self.seal, sorted(unseen))
+        verdicts, unread = read_verdicts(self._source, self.seal, sorted(unseen))
+        for trouble in (*holdings.damaged_verdicts, *unread):
+            # Whoever wrote it can carry it out: what it names must not be relied on, and that is not known here.
+            if isinstance(trouble, WrittenUnderNewerKey):
+                raise trouble
         if not distrusted_packs(verdicts).isdisjoint(needed):
             return False
         lengths = {pack_name(pack): size for pack, size in needed.items()} | self._written

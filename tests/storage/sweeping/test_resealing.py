@@ -8,7 +8,7 @@ import pytest
 
 from storage import writing
 from storage.deletion_archive import archive_notes, archived_notes
-from storage.errors import Damaged, StoreUnreachable
+from storage.errors import Damaged, StoreUnreachable, WrittenUnderNewerKey
 from storage.format.blob import pack_name, pack_of_name
 from storage.format.deletion_table import ArchivedNote
 from storage.format.keyring import Keyring
@@ -19,7 +19,7 @@ from storage.store import StoredObject
 from storage.sweeping import garbage, resealing
 from storage.sweeping.garbage import Rules
 from tests.faults.faulty_store import READING, WRITING
-from tests.storage.small_backup import PROFILE, Source, restore, source_of
+from tests.storage.small_backup import PROFILE, Source, manifest_of, restore, source_of, store_pieces
 from tests.storage.sweeping.place import Place
 
 A, B = (source_of(seed, pages=60, media=10) for seed in (0, 40))
@@ -230,6 +230,25 @@ def test_archives_and_index_files_are_resealed_a_few_at_a_time(place: Place, mon
     assert len(place.plan().reseal_objects) == 1
     assert sweep_until_all_is_new(place) >= 4
     assert_all_is_there(place, stored)
+
+
+@pytest.mark.parametrize("looks_before", [True, False])
+def test_a_run_that_knows_the_old_key_alone_relies_on_nothing_that_was_condemned_under_the_new(
+    place: Place, looks_before: bool
+) -> None:
+    """It can't tell what the verdict names; whoever wrote that can, and may remove it the next moment."""
+    place.forget(place.back_up(A))
+    place.days(8)
+    old = place.opened()
+    if looks_before:
+        store_pieces(old, A)
+    place.rotate()
+    place.sweep()
+    if not looks_before:
+        store_pieces(old, A)
+    with pytest.raises(WrittenUnderNewerKey, match="under a key that this one does not know"):
+        old.commit(manifest_of(old, A, run=9))
+    assert place.back_up(A)
 
 
 def test_an_index_knows_the_key_of_each_pack(place: Place) -> None:
