@@ -197,6 +197,7 @@ def note(seen: dict[str, int], swept: Swept) -> None:
     seen["removed"] += len(swept.removed)
     seen["condemned"] += len(swept.condemned)
     seen["packed anew"] += len(swept.packed_anew)
+    seen["sealed anew"] += len(swept.resealed) + swept.resealed_objects
     seen["pardoned"] += len(swept.pardoned)
     seen["folded"] += swept.folded
 

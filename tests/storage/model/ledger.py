@@ -10,7 +10,7 @@ from storage.errors import StorageError
 from storage.format.blob import BlobId, pack_of_name
 from storage.format.manifest import SnapshotId, earlier_ids, read_manifest, snapshot_of_name
 from storage.format.pack import read_pack
-from storage.format.sealing import OpenSeal
+from storage.format.sealing import OpenSeal, Seal
 from storage.repository import Repository, SnapshotRef
 from tests.storage.model.content import REPOSITORY_ID, Source, cut, is_restored_by
 from tests.storage.model.simulated_store import GRACE, Watcher
@@ -47,6 +47,8 @@ class Ledger(Watcher):
 
     world: World
     undo: timedelta
+    seal: Seal = field(default_factory=lambda: OpenSeal(bytes.fromhex(REPOSITORY_ID)))
+    """Reads whatever anybody wrote."""
     lost: list[str] = field(default_factory=list)
     """What must never happen and did, in words."""
     seen: Counter[str] = field(default_factory=Counter)
@@ -55,7 +57,6 @@ class Ledger(Watcher):
     """Snapshots that nobody was told were good, and that are not."""
 
     def __post_init__(self) -> None:
-        self._seal = OpenSeal(bytes.fromhex(REPOSITORY_ID))
         self._sources: dict[tuple[BlobId | None, ...], Source] = {}
         self._published: dict[SnapshotRef, Source] = {}
         self._published_at: dict[SnapshotRef, datetime] = {}
@@ -127,7 +128,7 @@ class Ledger(Watcher):
         pack, snapshot = pack_of_name(name), snapshot_of_name(name)
         if pack is not None:
             self._forget_pack(name)
-            entries = read_pack(self._seal, pack, sent)
+            entries = read_pack(self.seal, pack, sent)
             whole = [entry.id for entry in entries if entry.location.offset + entry.location.stored <= len(kept)]
             self._packs[name] = frozenset(whole)
             self._copies.update(self._packs[name])
@@ -199,7 +200,7 @@ class Ledger(Watcher):
             self._lose(f"{ref.id} is said to be stored, and {lacking} of its pieces are not")
 
     def _read(self, ref: SnapshotRef, sent: bytes) -> Source:
-        manifest = read_manifest(self._seal, ref.profile_key, ref.id, sent)
+        manifest = read_manifest(self.seal, ref.profile_key, ref.id, sent)
         if earlier := earlier_ids(manifest):
             origin = SnapshotRef(ref.profile_key, SnapshotId(earlier[-1]))
             self._replaces[ref] = origin

@@ -16,6 +16,7 @@ import pytest
 
 from storage.errors import StorageError
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, write_configuration
+from storage.format.sealing import Seal
 from storage.holdings import read_verdicts
 from storage.opening import open_repository
 from storage.sweeping.garbage import Rules
@@ -25,6 +26,7 @@ from storage.writing import WriteSession
 from tests.storage.model import actors
 from tests.storage.model.content import REPOSITORY_ID
 from tests.storage.model.ledger import Ledger
+from tests.storage.model.rotating_seal import MOST_KEYS, RotatingSeal
 from tests.storage.model.simulated_store import GRACE, SimulatedStore, Weather
 from tests.storage.model.world import BEGINNING, InlineExecutor, LocalClock, World
 
@@ -57,6 +59,8 @@ class Life:
     hide_hours: float = 400
     """No listing shows snapshots, or not all of them, for a day or two: the wrong share was mounted."""
     rules: Rules = field(default_factory=lambda: Rules(undo=timedelta(hours=28)))
+    rotate_hours: float = 0
+    """Keys are rotated; 0 for a repository without any."""
     kinds_of_weather: tuple[tuple[float, Weather], ...] = (
         (4, Weather(pace=0.5)),
         (3, Weather(pace=60)),
@@ -105,7 +109,10 @@ class _Simulation:
     def __init__(self, seed: int, life: Life, caches: Path) -> None:
         self.life = life
         self.world = World(seed)
+        self.newest_key = 1
         self.ledger = Ledger(self.world, life.rules.undo)
+        if life.rotate_hours:
+            self.ledger.seal = RotatingSeal(bytes.fromhex(REPOSITORY_ID), MOST_KEYS)
         self.store = SimulatedStore(
             self.world, self.ledger, lag=life.lag, behind=life.behind, is_exclusive=life.is_exclusive
         )
@@ -113,7 +120,9 @@ class _Simulation:
 
     def run(self, requests: int) -> Report:
         seen, lost = self.ledger.seen, self.ledger.lost
-        with one_thread(self.world):
+        with one_thread(self.world), pytest.MonkeyPatch.context() as patch:
+            if self.life.rotate_hours:
+                patch.setattr("storage.opening._seal", self._newest_seal)
             configuration = Configuration(REPOSITORY_ID, BEGINNING.isoformat())
             self.store.write(CONFIGURATION_NAME, write_configuration(configuration))
             self._people()
@@ -140,6 +149,7 @@ class _Simulation:
         self._enter(computers[-1], actors.quarantine, life.quarantine_hours)
         self._enter(computers[0], actors.give_up, 12)
         self.world.enter(self._hide_and_show)
+        self.world.enter(self._rotate)
 
     def _computer(self, number: int) -> actors.Computer:
         cache = self._caches / str(number) if number % 2 else None
@@ -162,6 +172,18 @@ class _Simulation:
             self.store.hidden = chance.choice((_is_a_snapshot, _is_one_of_half_the_snapshots))
             self.world.wait(chance.uniform(1, 60) * 3600)
             self.store.hidden = lambda _: False
+
+    def _newest_seal(self, *_: object) -> Seal:
+        """What whoever opens the repository now can read and write."""
+        return RotatingSeal(bytes.fromhex(REPOSITORY_ID), self.newest_key)
+
+    def _rotate(self) -> None:
+        """Now and then there is a new key; who opened the repository before goes on without it."""
+        while self.life.rotate_hours:
+            self.world.wait(self.world.chance.expovariate(1 / (self.life.rotate_hours * 3600)))
+            self.newest_key += 1
+            self.world.note(f"key {self.newest_key}")
+            self.ledger.seen["rotations"] += 1
 
     def _check(self) -> None:
         """Restore some of the snapshots that are due."""
@@ -200,6 +222,12 @@ class _Simulation:
             for verdict in holdings.verdicts
             if verdict.packs.isdisjoint(holdings.packs)
         ]
+        index = holdings.index
+        left += [
+            f"{pack.hex()} lies under key {key} of {self.newest_key}"
+            for pack, key, distrusted in zip(index.pack_ids, index.generations, index.distrusts, strict=True)
+            if self.life.rotate_hours and key < self.newest_key and pack in holdings.packs and not distrusted
+        ]
         left += [item.name for item in self.store.list("census")][:-2]
         left += [item.name for item in self.store.list("probe")]
         in_place = self.ledger.in_place()
@@ -219,7 +247,7 @@ def _is_one_of_half_the_snapshots(name: str) -> bool:
 def one_thread(world: World) -> Iterator[None]:
     """Let the library do everything in this thread, with small packs, and names from the world's own chance."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("holdings", "repository", "reading", "writing"):
+        for module in ("holdings", "repository", "reading", "writing", "sweeping.resealing"):
             patch.setattr(f"storage.{module}.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("storage.writing.PACK_BYTES", _PACK_BYTES)
         patch.setattr("storage.writing.PACKS_PER_INDEX", 2)

@@ -79,6 +79,15 @@ HIDDEN_SNAPSHOTS = Life(
     hide_hours=40,
     kinds_of_weather=((1, Weather(pace=0.5)), (1, Weather(pace=20, death=0.01))),
 )
+ROTATED_KEYS = Life(
+    rotate_hours=10,
+    rules=Rules(undo=timedelta(hours=28), most_resealed=60_000, always_resealed=60_000),
+)
+ROTATED_DURING_NAPS = replace(
+    NAPS_BEFORE_PUBLISHING,
+    rotate_hours=12,
+    rules=Rules(undo=timedelta(hours=2), most_resealed=60_000, always_resealed=60_000),
+)
 NOTHING_WRONG = Life(lag=timedelta(0), hide_hours=0, quarantine_hours=0, kinds_of_weather=((1, Weather(pace=0.5)),))
 
 LIVES = {
@@ -91,6 +100,8 @@ LIVES = {
     "hidden snapshots": HIDDEN_SNAPSHOTS,
     "late requests": LATE_REQUESTS,
     "crowded": CROWDED,
+    "rotated keys": ROTATED_KEYS,
+    "rotated during naps": ROTATED_DURING_NAPS,
 }
 
 
@@ -99,6 +110,7 @@ def test_no_snapshot_is_lost_and_no_garbage_stays(seed: int, life: str) -> None:
     report = simulate(seed, requests=2_000, life=LIVES[life])
     assert not report.wrong, str(report)
     assert {"commits", "removed", "restored"} <= report.seen.keys()
+    assert not LIVES[life].rotate_hours or report.seen["sealed anew"]
 
 
 def test_a_seed_tells_the_same_story_each_time() -> None:
