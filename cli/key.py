@@ -182,8 +182,9 @@ def rotate(
         else:
             show_text(f"Rotated. Slots now: {_enumerated(made)}")
         say(
-            "What is backed up from now on is under the new key. What was stored before is not written anew, and "
-            "whoever copied it together with an old secret can still read it."
+            "What is backed up from now on is under the new key. What was stored before is sealed anew by the sweeps "
+            "that follow, a part each time: see `recollect prune --dry-run`. Whoever copied it before, together with "
+            "an old secret, can still read it."
         )
 
 

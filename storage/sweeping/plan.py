@@ -54,7 +54,8 @@ class SweepPlan:
             ("removes", fates.remove, "condemned a day ago or longer, and not needed"),
             ("condemns", fates.condemn, "not needed by any snapshot"),
             ("repacks", fates.pack_anew, "mostly not needed, or small"),
-            ("reseals", fates.reseal, _why_resealed(fates.reseal_later)),
+            ("reseals", fates.reseal, "sealed under a key that a rotation replaced"),
+            ("leaves", fates.reseal_later, "under such a key, too, for a later sweep"),
             ("pardons", fates.pardon, "condemned, and needed all the same"),
         ):
             if uses:
@@ -103,8 +104,3 @@ class Swept:
     def bytes_removed(self) -> int:
         """Bytes of the packs that were removed."""
         return sum(use.size for use in self.removed)
-
-
-def _why_resealed(later: tuple[PackUse, ...]) -> str:
-    why = "sealed under a key that was replaced by a rotation"
-    return f"{why}; {len(later)} more, {size(sum(use.size for use in later))}, wait for later sweeps" if later else why
