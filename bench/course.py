@@ -25,7 +25,7 @@ from bench.peers.rclone import Rclone
 from bench.peers.recollect_flow import RecollectFlow
 from bench.peers.recollect_library import RecollectLibrary
 from bench.peers.restic import Restic
-from bench.place import Far, Kind, Place, freeze, thaw
+from bench.place import Far, Kind, Place, carry_over, freeze, thaw
 from bench.results import Measurement, Scenario
 from bench.sizes import Size
 from bench.where import Whereabouts, read_whereabouts
@@ -96,14 +96,18 @@ class Course:
         self._fresh_profile()
         newest = datetime.now(UTC) - timedelta(days=_HISTORY_ENDS_DAYS_AGO)
         with self._peers(every=False) as peers:
+            nearby = Kind.LOCAL if Kind.LOCAL in self.kinds else self.kinds[0]
+            near = [peer for peer in peers if peer.place.kind is nearby]
             for count in range(self.size.snapshots):
                 if count:
                     increment(self.profile, count)
                 moment = newest - timedelta(days=self.size.snapshots - 1 - count)
-                self._unmeasured(peers, partial(self._backup, moment=moment))
+                self._unmeasured(near, partial(self._backup, moment=moment))
                 if count == self.size.increments:
+                    self._carry_over(peers, near)
                     for number in range(1, self.rounds + 1):
                         self._measure(Scenario.RESTORE_LATER, number, peers, self._restore)
+            self._carry_over(peers, near)
             able = [peer for peer in peers if not isinstance(peer.prune_to(self.size.kept), Unable)]
             frozen = self.work / "frozen"
             for peer in able:
@@ -113,6 +117,13 @@ class Course:
                     thaw(peer.place, frozen / peer.place.name, self.conditions.discard)
                 self._measure(Scenario.PRUNE, number, peers, lambda peer: peer.prune_to(self.size.kept))
             self.conditions.discard(frozen)
+
+    def _carry_over(self, peers: Sequence[Peer], near: Sequence[Peer]) -> None:
+        """Give the tools elsewhere the history that they made nearby: a tool stores the same in every place."""
+        made = {peer.name: peer.place for peer in near}
+        for peer in peers:
+            if peer not in near:
+                carry_over(made[peer.name], peer.place, self.conditions.discard)
 
     def _backup(self, peer: Peer, moment: datetime | None = None) -> Asked:
         return peer.backup(self.profile, moment)

@@ -99,17 +99,21 @@ def freeze(place: Place, copy: Path) -> None:
 
     Stored objects become hard links: no tool here writes into a file that it has stored. What is at home is copied.
     """
-    shutil.copytree(place.home, copy / "home", symlinks=True)
-    shutil.copytree(place.repository, copy / "repository", symlinks=True, copy_function=_link)
+    carry_over(place, Place(place.kind, place.name, copy / "home", copy / "repository"), lambda _: None)
 
 
 def thaw(place: Place, copy: Path, discard: Callable[[Path], None]) -> None:
     """Put back what `freeze` kept, in the place of what is there, which `discard` takes away."""
-    for folder in (place.home, place.repository):
+    carry_over(Place(place.kind, place.name, copy / "home", copy / "repository"), place, discard)
+
+
+def carry_over(place: Place, other: Place, discard: Callable[[Path], None]) -> None:
+    """Let a tool have at `other` what it has at `place`; what was there `discard` takes away."""
+    for folder in (other.home, other.repository):
         discard(folder)
-    shutil.copytree(copy / "home", place.home, symlinks=True)
-    shutil.copytree(copy / "repository", place.repository, symlinks=True, copy_function=_link)
-    place.notice()
+    shutil.copytree(place.home, other.home, symlinks=True)
+    shutil.copytree(place.repository, other.repository, symlinks=True, copy_function=_link)
+    other.notice()
 
 
 def let_days_pass(place: Place, days: int) -> None:

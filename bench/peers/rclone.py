@@ -52,7 +52,8 @@ class Rclone:
 
     def prune_to(self, kept: int) -> Commands:
         """Remove the folders of earlier states but the last ones."""
-        goes = ",".join(f"{number:04}" for number in range(1, self._syncs - kept + 2))
+        earlier = sorted(folder.name for folder in (self.place.repository / "earlier").iterdir())
+        goes = ",".join(earlier[: len(earlier) - kept + 1])
         return [self._command("delete", "--rmdirs", "--include", f"/{{{goes}}}/**", f"{self._root}/earlier")]
 
     def _command(self, *arguments: str) -> Command:

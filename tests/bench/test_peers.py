@@ -20,7 +20,7 @@ from bench.peers.peer import Commands, Peer, Unable
 from bench.peers.rclone import Rclone
 from bench.peers.recollect_library import RecollectLibrary
 from bench.peers.restic import Restic
-from bench.place import Far, Kind, Place, far_away, freeze, thaw
+from bench.place import Far, Kind, Place, carry_over, far_away, freeze, thaw
 from bench.sizes import SIZES
 
 Make = Callable[[Place], Peer]
@@ -119,6 +119,28 @@ def test_a_tool_backs_up_and_restores_on_s3(tool: str, profile: Path, tmp_path: 
     assert far.proxy.counts()["PUT"] > 0
     done(peer, peer.restore(tmp_path / "restored"))
     assert given_back(tmp_path / "restored") == contents(profile)
+
+
+@pytest.mark.parametrize("tool", FAR_TOOLS)
+def test_a_history_made_nearby_is_one_far_away_too(tool: str, profile: Path, tmp_path: Path, far: Far) -> None:
+    near = made(tool, local(tmp_path))
+    newest = datetime.now(UTC) - timedelta(days=10)
+    passing = profile / MEDIA / "passing.jpg"
+    passing.write_bytes(os.urandom(500_000))
+    done(near, near.backup(profile, newest - timedelta(days=1)))
+    passing.unlink()
+    done(near, near.backup(profile, newest))
+    name = f"carried-{tool.replace(' ', '-')}"
+    place = Place(Kind.S3, name, tmp_path / "far" / "home", far.bucket / name, far.endpoint, far.restart)
+    peer = made(tool, place)
+    carry_over(near.place, place, shutil.rmtree)
+    before = folder_bytes(place.repository)
+    assert before == folder_bytes(near.place.repository)
+    done(peer, peer.prune_to(1))
+    done(peer, peer.restore(tmp_path / "restored"))
+    assert folder_bytes(place.repository) < before
+    assert given_back(tmp_path / "restored") == contents(profile)
+    assert folder_bytes(near.place.repository) == before
 
 
 def test_ankis_own_backup_holds_the_collection_and_no_media(profile: Path, tmp_path: Path) -> None:
