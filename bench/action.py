@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recollect.short_life import live_shortly
+
 if TYPE_CHECKING:
     from tasks.audit import Report
 
@@ -19,6 +21,7 @@ def main(arguments: list[str]) -> int:
 
     That is `prepare`, `backup PROFILE [MOMENT]`, `restore PROFILE FOLDER`, `prune PROFILE` or `sweep PROFILE`.
     """
+    live_shortly()
     if arguments == ["prepare"]:
         return _prepare()
     action, profile, *rest = arguments

@@ -15,6 +15,7 @@ from cli.options import PLAIN_OPTIONS
 from cli.output import never_fail_on_odd_letters, say, say_trouble, show_text
 from cli.session import Exit, refusal
 from recollect import __version__
+from recollect.short_life import live_shortly
 
 COMMANDS = (
     "profiles",
@@ -83,6 +84,7 @@ def recollect(
 
 def main() -> None:
     """Run the command that the arguments name."""
+    live_shortly()
     never_fail_on_odd_letters()
     try:
         app()
