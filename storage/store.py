@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
@@ -78,8 +79,22 @@ class Store(Protocol):
         """
         ...
 
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        """Return what `list` tells of each of these folders, listed in this order or all at one moment.
+
+        Where the place can answer for all of them at once, that is one request. None of them lies in another.
+        """
+        ...
+
     def remove(self, name: str) -> None:
         """Make sure that there is no object of that name, whether or not there was one."""
+        ...
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        """Do as `remove` does for each of these objects, in any order, with few requests where the place can.
+
+        When it raises, some of them may be gone.
+        """
         ...
 
     def size(self, name: str) -> int | None:

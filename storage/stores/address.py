@@ -170,9 +170,8 @@ def _open_s3(wanted: _Wanted) -> Medium:
     options |= {"use_listings_cache": False, "skip_instance_cache": True}
     filesystem = _late("storage.stores.s3_filesystem").PromptS3FileSystem(**options)
     filesystem.retries = 1  # the store's own rule is the only one: rules on top of each other multiply
-    root = f"{bucket}/{parts.path.strip('/')}"
-    # With more than one request at a time, each read would begin with a question for the size.
-    return _object_medium(filesystem, root, reading={"max_concurrency": 1})
+    medium: Medium = _late("storage.stores.s3_medium").S3Medium(filesystem, bucket, parts.path.strip("/"))
+    return medium
 
 
 _S3_CLIENT: Final[Mapping[str, Any]] = {
@@ -182,6 +181,8 @@ _S3_CLIENT: Final[Mapping[str, Any]] = {
     "max_pool_connections": 32,
     # Some servers send the checksum of the whole object with a part of it; and what is read is checked by its id.
     "response_checksum_validation": "when_required",
+    # The signature holds the SHA-256 of what is sent; many servers know no other checksum, and refuse it.
+    "request_checksum_calculation": "when_required",
 }
 
 
@@ -213,13 +214,9 @@ def _open_any(wanted: _Wanted) -> Medium:
         filesystem = _made(protocol, options)
     root = kind._strip_protocol(url)
     if protocol in _OBJECT_STORES:
-        return _object_medium(filesystem, root)
+        objects: Medium = _late("storage.stores.object_medium").ObjectMedium(filesystem, root)
+        return objects
     medium: Medium = _late("storage.stores.tree_medium").TreeMedium(filesystem, root)
-    return medium
-
-
-def _object_medium(filesystem: Any, root: str, reading: Mapping[str, Any] = NO_OPTIONS) -> Medium:
-    medium: Medium = _late("storage.stores.object_medium").ObjectMedium(filesystem, root, reading=reading)
     return medium
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from storage.errors import Damaged
 from storage.store import Store, StoredObject, checked_name
-from storage.stores.medium import Medium
+from storage.stores.medium import AnswersForSeveral, Medium
 from storage.stores.trouble import MISSING_ADVICE, RetryRule, in_words
 
 _Result = TypeVar("_Result")
@@ -66,13 +66,19 @@ class FsspecStore:
         if prefix:
             checked_name(prefix)
 
-        def attempt(_: int) -> list[StoredObject]:
-            return sorted(
-                (found for found in self._medium.objects(prefix) if _can_be_ours(found.name)),
-                key=lambda found: found.name,
-            )
+        return self._tried("list", prefix, lambda _: _ours(self._medium.objects(prefix)))
 
-        return self._tried("list", prefix, attempt)
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        for folder in folders:
+            checked_name(folder)
+        if isinstance(self._medium, AnswersForSeveral):
+            together = self._tried("list", folders[0], lambda _: self._medium.objects_together(folders))
+            if together is not None:
+                return {
+                    folder: _ours(found for found in together if found.name.startswith(f"{folder}/"))
+                    for folder in folders
+                }
+        return {folder: self.list(folder) for folder in folders}
 
     def remove(self, name: str) -> None:
         checked_name(name)
@@ -84,6 +90,14 @@ class FsspecStore:
                 return
 
         self._tried("remove", name, attempt)
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        going = [checked_name(name) for name in names]
+        if isinstance(self._medium, AnswersForSeveral) and len(going) > 1:
+            self._tried("remove", going[0], lambda _: self._medium.remove_together(going))
+            return
+        for name in going:
+            self.remove(name)
 
     def size(self, name: str) -> int | None:
         checked_name(name)
@@ -127,6 +141,10 @@ def sweep_leftovers(store: Store, older_than: timedelta = timedelta(days=1)) -> 
     object.
     """
     return store.sweep(older_than) if isinstance(store, FsspecStore) else 0
+
+
+def _ours(found: Iterable[StoredObject]) -> list[StoredObject]:
+    return sorted((one for one in found if _can_be_ours(one.name)), key=lambda one: one.name)
 
 
 def _can_be_ours(name: str) -> bool:

@@ -7,9 +7,9 @@ A medium does the work for names that were checked already, and raises whatever 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from storage.store import StoredObject
 
@@ -51,6 +51,19 @@ class Medium(Protocol):
 
     def sweep(self, older_than: timedelta) -> int:
         """Remove what killed writers left, if older than that by the store's clock; return how many there were."""
+        ...
+
+
+@runtime_checkable
+class AnswersForSeveral(Protocol):
+    """What a medium has besides where one request can be about many objects."""
+
+    def objects_together(self, folders: Sequence[str]) -> list[StoredObject] | None:
+        """Return what lies in these folders as they were at one moment, and maybe more; None where it can't tell."""
+        ...
+
+    def remove_together(self, names: Iterable[str]) -> None:
+        """Make sure that none of these objects is there."""
         ...
 
 

@@ -1,9 +1,8 @@
-"""Objects in an object store: S3 and what speaks its language, Google Cloud Storage, Azure.
+"""Objects in any object store that fsspec reaches (Google Cloud Storage, Azure, ...), through its common methods only.
 
 One put is one step there: an object appears whole or not at all, so no temporary names are needed. `create` is
-exclusive where the service honours a conditional put (AWS, Ceph, Google). `rclone serve s3` ignores the condition:
-there two writers at the same instant may both succeed, and only the look beforehand keeps an object that was there
-already.
+exclusive where the library and the service honour a conditional put; elsewhere two writers at the same instant may both
+succeed, and only the look beforehand keeps an object that was there already.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import inspect
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -25,21 +25,19 @@ _WHEN_WRITTEN: Final = ("LastModified", "last_modified", "updated", "mtime", "mo
 class ObjectMedium:
     """Objects below `root` ("bucket" or "bucket/prefix") of an fsspec filesystem whose put is one step."""
 
-    def __init__(self, filesystem: Any, root: str, *, reading: Mapping[str, Any] | None = None) -> None:
-        """`reading` are arguments for reading a whole object that the filesystem's library wants."""
+    def __init__(self, filesystem: Any, root: str) -> None:
         self._filesystem = filesystem
         self._root = root.strip("/")
-        self._reading = dict(reading or {})
 
     def read(self, name: str) -> bytes:
-        content: bytes = self._filesystem.cat_file(self._path(name), **self._reading)
+        content: bytes = self._filesystem.cat_file(self._path(name))
         return content
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         try:
             content: bytes = self._filesystem.cat_file(self._path(name), start=start, end=start + length)
         except OSError as error:
-            if _code(error) in {"InvalidRange", "416"}:
+            if service_code(error) in {"InvalidRange", "416"}:
                 return b""  # the object ends before `start`
             raise
         return content
@@ -57,20 +55,15 @@ class ObjectMedium:
         else:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         condition = {"mode": "create"} if self._takes_mode() else {}
-        try:
+        with refuses_the_condition(path):
             self._filesystem.pipe_file(path, data, **condition)
-        except OSError as error:
-            # Ceph and others don't name the failed condition in their answer, which s3fs takes for a bad argument.
-            if _code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
-            raise
         self._confirm(name, data)
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         folder = f"{self._path(prefix) if prefix else self._root}/"
         for path, details in self._filesystem.find(folder, detail=True).items():
             found = str(path).lstrip("/")
-            # s3fs answers with the object itself when one has the name of the folder; some list the folder's marker.
+            # Some answer with the object itself when one has the name of the folder, or list the folder's marker.
             if found.startswith(folder) and found != folder and details.get("type") != "directory":
                 yield StoredObject(found[len(self._root) + 1 :], int(details["size"]), when_written(details))
 
@@ -92,7 +85,7 @@ class ObjectMedium:
     def _confirm(self, name: str, data: bytes) -> None:
         try:
             arrived = self.size(name)
-        except FileNotFoundError as error:  # rclone hides an object while another writer replaces it
+        except FileNotFoundError as error:
             raise OSError(errno.EIO, "The object is not there after it was put", name) from error
         if arrived != len(data):
             raise OSError(errno.EIO, f"{arrived} of {len(data)} bytes arrived", name)
@@ -123,7 +116,19 @@ def when_written(details: Mapping[str, Any]) -> datetime:
     raise OSError(errno.ENOSYS, "The store does not say when its objects were written")
 
 
-def _code(error: OSError) -> str:
+@contextmanager
+def refuses_the_condition(path: str) -> Iterator[None]:
+    """Turn the refusal of a conditional put into FileExistsError."""
+    try:
+        yield
+    except OSError as error:
+        # Ceph and others don't name the failed condition in their answer, which s3fs takes for a bad argument.
+        if service_code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from error
+        raise
+
+
+def service_code(error: OSError) -> str:
     """Return the code that an S3 service answered with, "" if there is none."""
     response = getattr(error.__cause__, "response", None)
     return str(response.get("Error", {}).get("Code", "")) if isinstance(response, dict) else ""

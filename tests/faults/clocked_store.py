@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from storage.errors import Damaged, ObjectExists, ObjectMissing
@@ -68,6 +69,13 @@ class ClockedStore:
 
     def remove(self, name: str) -> None:
         self.objects.pop(name, None)
+
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        return {folder: self.list(folder) for folder in folders}
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(name)
 
     def size(self, name: str) -> int | None:
         return len(self.objects[name][0]) if name in self.objects else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -158,6 +158,13 @@ class FaultyStore:
     def remove(self, name: str) -> None:
         self._plain("remove", name, 0)
         self.inner.remove(name)
+
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        return {folder: self.list(folder) for folder in folders}
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(name)
 
     def size(self, name: str) -> int | None:
         self._plain("size", name, 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -99,8 +99,15 @@ class Shelf:
             if name.startswith(f"{prefix}/")
         ]
 
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        return {folder: self.list(folder) for folder in folders}
+
     def remove(self, name: str) -> None:
         self.objects.pop(name, None)
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(name)
 
     def size(self, name: str) -> int | None:
         return len(self.objects[name]) if name in self.objects else None

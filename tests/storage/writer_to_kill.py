@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from storage import writing
@@ -48,8 +48,15 @@ class TellingStore:
     def list(self, prefix: str) -> list[StoredObject]:
         return told(f"list {prefix}", lambda: self._inner.list(prefix))
 
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        return {folder: self.list(folder) for folder in folders}
+
     def remove(self, name: str) -> None:
         told(f"remove {name}", lambda: self._inner.remove(name))
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(name)
 
     def size(self, name: str) -> int | None:
         return told(f"size {name}", lambda: self._inner.size(name))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -101,6 +101,13 @@ class SimulatedStore:
             del self._objects[name]
             self._watcher.removed(name)
 
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        return {folder: self.list(folder) for folder in folders}
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(name)
+
     def size(self, name: str) -> int | None:
         return len(self._objects[name][0]) if name in self._objects else None
 
@@ -189,6 +196,13 @@ class Link:
 
     def list(self, prefix: str) -> list[StoredObject]:
         return self._asked("list", lambda: self._store.list_late(prefix))
+
+    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+        return {folder: self.list(folder) for folder in folders}
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            self.remove(name)
 
     def size(self, name: str) -> int | None:
         return self._asked("size", lambda: self._store.size(name))

@@ -122,6 +122,20 @@ def test_a_folder_that_is_not_there_or_is_an_object_has_no_objects(store: Store)
     assert store.list("recollect.json") == []
 
 
+def test_several_folders_listed_together_are_what_each_of_them_is_listed_as(store: Store) -> None:
+    names = ("index/1", "index-old/2", "keys/k", "packs/a/1", "packs/b/2", "packs2/x", "pack", "verdicts/z", "zoo/1")
+    for name in names:
+        store.write(name, name.encode())
+
+    for folders in (
+        ("verdicts", "index", "packs"),
+        ("packs",),
+        ("trash", "nothing"),
+        ("index", "trash", "snapshots/p"),
+    ):
+        assert store.list_together(folders) == {folder: store.list(folder) for folder in folders}
+
+
 def test_a_listing_tells_the_time_of_the_last_write_in_utc(store: Store) -> None:
     store.write("a", b"1")
 
@@ -168,6 +182,18 @@ def test_removing_is_final_and_may_be_repeated(store: Store) -> None:
     store.remove("never/was")
 
     assert [found.name for found in store.list("")] == ["a/c"]
+
+
+def test_removing_several_is_final_and_leaves_the_others(store: Store) -> None:
+    names = [f"a/{number}" for number in range(6)]
+    for name in (*names, "b/with space & <sign>"):
+        store.write(name, b"1")
+
+    store.remove_all([])
+    store.remove_all([names[0]])
+    store.remove_all([*names[1:4], "never/was", "b/with space & <sign>"])
+
+    assert [found.name for found in store.list("")] == names[4:]
 
 
 def test_removing_a_folder_by_name_keeps_what_is_in_it(repository_place: RepositoryPlace) -> None:
@@ -237,6 +263,10 @@ def test_hostile_names_are_refused_before_the_store_is_touched(store: Store) -> 
         if name:
             with pytest.raises(ValueError, match="name"):
                 store.list(name)
+            with pytest.raises(ValueError, match="name"):
+                store.list_together(["packs", name])
+        with pytest.raises(ValueError, match="name"):
+            store.remove_all(["packs/a", name])
     assert store.list("") == []
 
 

@@ -1,0 +1,144 @@
+"""Objects in S3 and in what speaks its language: one request for each thing asked, and for several where that can be.
+
+s3fs does the talking, but not what it puts around a request for the sake of folders, which S3 has none of: a listing
+that is empty would be three requests, and asking for the size of what is not there would be two.
+
+One put is one step there: an object appears whole or not at all, so no temporary names are needed. What arrived need
+not be asked for, either: a put says how long its body is and carries its SHA-256 in the signature
+(https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html), and before a manifest is written the
+length of every pack is looked at anyway.
+
+`create` is exclusive where the service honours a conditional put (AWS, Ceph, Google). `rclone serve s3` ignores the
+condition: there two writers at the same instant may both succeed, and only the look beforehand keeps an object that
+was there already.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from itertools import islice, pairwise
+from typing import Any
+
+from storage.store import StoredObject
+from storage.stores.object_medium import refuses_the_condition, service_code
+
+_KEYS_IN_ONE_ANSWER = 1000
+_KEYS_IN_ONE_REMOVAL = 1000
+"""What S3 allows in one request (API reference, ListObjectsV2 and DeleteObjects)."""
+
+
+class S3Medium:
+    """Objects below `prefix` ("" for all) of a bucket that an `S3FileSystem` of s3fs reaches."""
+
+    def __init__(self, filesystem: Any, bucket: str, prefix: str) -> None:
+        self._filesystem = filesystem
+        self._bucket = bucket
+        self._root = f"{prefix}/" if prefix else ""
+        self._walks = True
+
+    def read(self, name: str) -> bytes:
+        # With more than one request at a time, each read would begin with a question for the size.
+        content: bytes = self._filesystem.cat_file(self._path(name), max_concurrency=1)
+        return content
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        try:
+            content: bytes = self._filesystem.cat_file(self._path(name), start=start, end=start + length)
+        except OSError as error:
+            if service_code(error) in {"InvalidRange", "416"}:
+                return b""  # the object ends before `start`
+            raise
+        return content
+
+    def write(self, name: str, data: bytes) -> None:
+        self._filesystem.pipe_file(self._path(name), data)
+
+    def create(self, name: str, data: bytes) -> None:
+        try:
+            self.size(name)
+        except FileNotFoundError:
+            pass
+        else:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        with refuses_the_condition(name):
+            self._filesystem.pipe_file(self._path(name), data, mode="create")
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        below = f"{self._root}{prefix}/" if prefix else self._root
+        more: dict[str, str] = {}
+        while True:
+            answer = self._asked("list_objects_v2", Prefix=below, MaxKeys=_KEYS_IN_ONE_ANSWER, **more)
+            yield from self._told(answer)
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": answer["NextContinuationToken"]}
+
+    def objects_together(self, folders: Sequence[str]) -> list[StoredObject] | None:
+        """What lies from the first of these folders to the last of them, by name; None when one answer can't tell."""
+        if not self._walks:
+            return None
+        first, last = min(folders), max(folders)
+        try:
+            answer = self._asked(
+                "list_objects_v2",
+                Prefix=self._root,
+                StartAfter=f"{self._root}{first}/",
+                MaxKeys=_KEYS_IN_ONE_ANSWER,
+            )
+        except OSError as error:
+            # Directory buckets know no such parameter, and are not sorted either.
+            if service_code(error) not in {"NotImplemented", "InvalidArgument", "InvalidRequest"}:
+                raise
+            self._walks = False
+            return None
+        keys = [item["Key"].encode() for item in answer.get("Contents", ())]
+        is_sorted = all(one < other for one, other in pairwise(keys))
+        behind_the_last = f"{self._root}{last}0".encode()  # "0" comes after "/"
+        # What does not fit once won't fit a minute later: from then on each folder is asked for by itself.
+        self._walks = not answer.get("IsTruncated") or (bool(keys) and is_sorted and keys[-1] >= behind_the_last)
+        return list(self._told(answer)) if self._walks else None
+
+    def remove(self, name: str) -> None:
+        self._asked("delete_object", Key=f"{self._root}{name}")
+
+    def remove_together(self, names: Iterable[str]) -> None:
+        """Remove objects, as many with each request as it takes."""
+        left = iter(names)
+        while some := list(islice(left, _KEYS_IN_ONE_REMOVAL)):
+            for name in self._not_removed(some):
+                self.remove(name)
+
+    def size(self, name: str) -> int:
+        return int(self._asked("head_object", Key=f"{self._root}{name}")["ContentLength"])
+
+    def exists(self) -> bool:
+        return next(self.objects(""), None) is not None
+
+    def sweep(self, older_than: timedelta) -> int:  # noqa: ARG002 -- an upload that was cut off is no object
+        return 0
+
+    def _not_removed(self, names: Sequence[str]) -> list[str]:
+        """Remove objects with one request; returns those that the service would not remove so."""
+        keys = {f"{self._root}{name}": name for name in names}
+        try:
+            answer = self._asked("delete_objects", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+        except OSError as error:
+            if not service_code(error):
+                raise
+            # Google's service knows no such request. What else there is to say, it says of each object.
+            return list(names)
+        return [keys[trouble["Key"]] for trouble in answer.get("Errors", ()) if trouble.get("Key") in keys]
+
+    def _told(self, answer: dict[str, Any]) -> Iterator[StoredObject]:
+        for item in answer.get("Contents", ()):
+            yield StoredObject(item["Key"].removeprefix(self._root), int(item["Size"]), item["LastModified"])
+
+    def _asked(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = self._filesystem.call_s3(operation, Bucket=self._bucket, **arguments)
+        return answer
+
+    def _path(self, name: str) -> str:
+        return f"{self._bucket}/{self._root}{name}"
