@@ -20,12 +20,15 @@ from storage.format.verdict import VERDICTS, Finding, Verdict, is_verdict_name, 
 from storage.index import Index
 from storage.object_cache import CachedStore
 from storage.reading import read_pack_table
-from storage.store import StoredObject
+from storage.store import Listings, StoredObject
 
 _READS_AT_ONCE = 8
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 _LOOKS = 3
 """A fold replaces index files; it would have to do so each time between listing and reading them."""
+
+_SEEN_IN_TURN = (VERDICTS, "index", "packs")
+"""The order matters: see `look`."""
 
 _INDEX_NAME = re.compile(r"index/[0-9a-f]{32}")
 
@@ -56,10 +59,11 @@ def distrusted_packs(verdicts: Iterable[Verdict]) -> frozenset[PackId]:
 def look(source: CachedStore, seal: Seal) -> Holdings:
     """See what a repository holds.
 
-    The order matters. Verdicts are listed first: whoever carries one out removes packs first and the verdict last, so
-    that a pack that is on its way out is either named by a verdict or not listed. Index files are listed before packs,
-    which are written first. Packs that no index file names are asked for their own tables: those of a run that was
-    killed before it wrote its index, and those whose index file is damaged or lost.
+    The order matters, unless the store shows all at one moment. Verdicts are listed first: whoever carries one out
+    removes packs first and the verdict last, so that a pack that is on its way out is either named by a verdict or not
+    listed. Index files are listed before packs, which are written first. Packs that no index file names are asked for
+    their own tables: those of a run that was killed before it wrote its index, and those whose index file is damaged or
+    lost.
     """
     for _ in range(_LOOKS):
         with contextlib.suppress(_IndexReplaced):
@@ -69,12 +73,13 @@ def look(source: CachedStore, seal: Seal) -> Holdings:
 
 
 def _look_once(source: CachedStore, seal: Seal, *, pass_over_missing: bool) -> Holdings:
-    verdict_files = list_verdicts(source)
+    seen = source.store.list_together(_SEEN_IN_TURN)
+    verdict_files = verdicts_in(seen)
     verdicts, damaged_verdicts = read_verdicts(source, seal, verdict_files)
     source.cache.keep_only(VERDICTS, verdict_files)
-    index_files = tuple(item for item in source.store.list("index") if _INDEX_NAME.fullmatch(item.name))
+    index_files = tuple(item for item in seen["index"] if _INDEX_NAME.fullmatch(item.name))
     source.cache.keep_only("index", [item.name for item in index_files])
-    packs = list_packs(source)
+    packs = {pack: item for item in seen["packs"] if (pack := pack_of_name(item.name)) is not None}
     damaged_indexes: list[Damaged] = []
     unindexed: list[PackEntry] = []
 
@@ -104,15 +109,9 @@ def _look_once(source: CachedStore, seal: Seal, *, pass_over_missing: bool) -> H
     )
 
 
-def list_packs(source: CachedStore) -> dict[PackId, StoredObject]:
-    """The packs that are there now."""
-    found = ((pack_of_name(item.name), item) for item in source.store.list("packs"))
-    return {pack: item for pack, item in found if pack is not None}
-
-
-def list_verdicts(source: CachedStore) -> dict[str, StoredObject]:
-    """The verdicts that are there now, unread."""
-    return {item.name: item for item in source.store.list(VERDICTS) if is_verdict_name(item.name)}
+def verdicts_in(seen: Listings) -> dict[str, StoredObject]:
+    """The verdicts among what was seen, unread."""
+    return {item.name: item for item in seen[VERDICTS] if is_verdict_name(item.name)}
 
 
 def read_verdicts(

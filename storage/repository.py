@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +37,8 @@ from storage.format.manifest import (
 )
 from storage.format.pack import PackEntry
 from storage.format.sealing import Seal
-from storage.holdings import Holdings, distrusted_packs, list_verdicts, look, read_index_file, read_verdicts
+from storage.format.verdict import VERDICTS
+from storage.holdings import Holdings, distrusted_packs, look, read_index_file, read_verdicts, verdicts_in
 from storage.index import Index
 from storage.object_cache import CachedStore, ObjectCache
 from storage.reading import read_blobs
@@ -74,6 +75,7 @@ class Repository:
         self._holdings: Holdings | None = None
         self._unindexed: list[PackEntry] = []
         self._written: dict[str, int] = {}
+        self._published: dict[str, int] = {}
         self._offered: dict[str, Manifest] = {}
 
     @property
@@ -187,8 +189,7 @@ class Repository:
         pieces must be stored anew, and the same manifest committed once more. Raises WrittenUnderNewerKey when a
         verdict can't be read, for the keys were rotated since this repository was opened.
         """
-        self._refuse_another_repository()
-        self._confirm(manifest, known=known)
+        self._confirm_in_our_own_place(manifest, known=known)
         ref, stored = self._publish(manifest)
         self._confirm(manifest, known=True)
         if ref.id != manifest.id:
@@ -210,12 +211,7 @@ class Repository:
                 # An earlier try of the same backup committed, and did not hear of it: what it said stands.
                 return ref, len(write_manifest(self.seal, earlier))
             return self._publish(renamed(manifest))
-        if self.store.size(name) != len(stored):
-            self.store.remove(name)
-            raise Damaged(
-                f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
-                "Check that disk or server, then run the backup again",
-            )
+        self._published[name] = len(stored)
         self._source.cache.put(name, stored)
         return ref, len(stored)
 
@@ -228,6 +224,16 @@ class Repository:
             return
         self.store.write(trash_name(ref.profile_key, ref.id), stored)
         self.store.remove(name)
+
+    def _confirm_in_our_own_place(self, manifest: Manifest, *, known: bool) -> None:
+        """As `_confirm`, and look meanwhile whose place it is by now."""
+        with ThreadPoolExecutor(1, thread_name_prefix="place") as pool:
+            ours = pool.submit(self._refuse_another_repository)
+            try:
+                self._confirm(manifest, known=known)
+            finally:
+                # In another repository's place nothing is found, and that is not what went wrong.
+                ours.result()
 
     def _confirm(self, manifest: Manifest, *, known: bool) -> None:
         """Look once more, at the store itself: whether all that a manifest names is there (DESIGN.md, law 1).
@@ -254,7 +260,14 @@ class Repository:
         """Whether every pack that the index relies on, and all that was written here, is there and not condemned."""
         holdings = self.holdings()
         needed = holdings.index.packs()
-        unseen = list_verdicts(self._source).keys() - holdings.verdict_files.keys()
+        lengths = {pack_name(pack): size for pack, size in needed.items()} | self._written
+        folders = {"packs"} | {name.partition("/")[0] for name in self._written}
+        folders |= {name.rpartition("/")[0] for name in self._published}
+        # Verdicts first: a pack that is on its way out is then named by one of them, or not listed.
+        seen = self.store.list_together((VERDICTS, *sorted(folders)))
+        present = {item.name: item.size for folder in folders for item in seen[folder]}
+        self._refuse_a_torn_manifest(present)
+        unseen = verdicts_in(seen).keys() - holdings.verdict_files.keys()
         verdicts, unread = read_verdicts(self._source, self.seal, sorted(unseen))
         for trouble in (*holdings.damaged_verdicts, *unread):
             # Whoever wrote it can carry it out: what it names must not be relied on, and that is not known here.
@@ -262,9 +275,6 @@ class Repository:
                 raise trouble
         if not distrusted_packs(verdicts).isdisjoint(needed):
             return False
-        lengths = {pack_name(pack): size for pack, size in needed.items()} | self._written
-        folders = {name.partition("/")[0] for name in self._written} | {"packs"}
-        present = {item.name: item.size for folder in sorted(folders) for item in self.store.list(folder)}
         unlisted = [name for name, size in lengths.items() if present.get(name, 0) < size]
         # A listing may be late to show what was just written.
         if any((self.store.size(name) or 0) < lengths[name] for name in unlisted):
@@ -272,6 +282,19 @@ class Repository:
         # The packs among them are in the index by now; index files may be folded into others from now on.
         self._written.clear()
         return True
+
+    def _refuse_a_torn_manifest(self, present: Mapping[str, int]) -> None:
+        """A manifest that was written is there as it was written, or is taken away again. Raises Damaged."""
+        for name, length in self._published.items():
+            # A listing may be late to show what was just written.
+            if present.get(name) != length and self.store.size(name) != length:
+                self._source.cache.drop(name)
+                self.store.remove(name)
+                raise Damaged(
+                    f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
+                    "Check that disk or server, then run the backup again",
+                )
+        self._published.clear()
 
     def _pack_anew(self, blobs: Collection[BlobId]) -> None:
         """Store blobs again that lie only in packs which can't be relied on. Raises Damaged."""

@@ -32,6 +32,10 @@ class StoredObject:
     modified: datetime
 
 
+Listings = dict[str, list[StoredObject]]
+"""What lies in several folders, by folder."""
+
+
 class Store(Protocol):
     """Named objects at rest, safe to use from several threads at once.
 
@@ -79,7 +83,7 @@ class Store(Protocol):
         """
         ...
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         """Return what `list` tells of each of these folders, listed in this order or all at one moment.
 
         Where the place can answer for all of them at once, that is one request. None of them lies in another.

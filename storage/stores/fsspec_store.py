@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from storage.errors import Damaged
-from storage.store import Store, StoredObject, checked_name
+from storage.store import Listings, Store, StoredObject, checked_name
 from storage.stores.medium import AnswersForSeveral, Medium
 from storage.stores.trouble import MISSING_ADVICE, RetryRule, in_words
 
@@ -68,11 +68,12 @@ class FsspecStore:
 
         return self._tried("list", prefix, lambda _: _ours(self._medium.objects(prefix)))
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         for folder in folders:
             checked_name(folder)
-        if isinstance(self._medium, AnswersForSeveral):
-            together = self._tried("list", folders[0], lambda _: self._medium.objects_together(folders))
+        medium = self._medium
+        if isinstance(medium, AnswersForSeveral):
+            together = self._tried("list", folders[0], lambda _: medium.objects_together(folders))
             if together is not None:
                 return {
                     folder: _ours(found for found in together if found.name.startswith(f"{folder}/"))
@@ -93,8 +94,9 @@ class FsspecStore:
 
     def remove_all(self, names: Iterable[str]) -> None:
         going = [checked_name(name) for name in names]
-        if isinstance(self._medium, AnswersForSeveral) and len(going) > 1:
-            self._tried("remove", going[0], lambda _: self._medium.remove_together(going))
+        medium = self._medium
+        if isinstance(medium, AnswersForSeveral) and len(going) > 1:
+            self._tried("remove", going[0], lambda _: medium.remove_together(going))
             return
         for name in going:
             self.remove(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from storage.errors import Damaged, ObjectExists, ObjectMissing
-from storage.store import StoredObject, checked_name
+from storage.store import Listings, StoredObject, checked_name
 
 
 class FakeClock:
@@ -70,7 +70,7 @@ class ClockedStore:
     def remove(self, name: str) -> None:
         self.objects.pop(name, None)
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
     def remove_all(self, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from storage.errors import StorageError, StoreUnreachable
-from storage.store import Store, StoredObject
+from storage.store import Listings, Store, StoredObject
 
 WRITING = frozenset({"write", "create", "remove"})
 READING = frozenset({"read", "read_range", "list", "size"})
@@ -159,7 +159,7 @@ class FaultyStore:
         self._plain("remove", name, 0)
         self.inner.remove(name)
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
     def remove_all(self, names: Iterable[str]) -> None:

@@ -33,7 +33,7 @@ from storage.format.audit_row import (
     object_name,
     row_values,
 )
-from storage.store import StoredObject
+from storage.store import Listings, StoredObject
 from storage.stores.address import open_store
 
 STARTED = datetime(2026, 9, 22, 8, 15, 0, 123456, tzinfo=UTC)
@@ -99,7 +99,7 @@ class Shelf:
             if name.startswith(f"{prefix}/")
         ]
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
     def remove(self, name: str) -> None:

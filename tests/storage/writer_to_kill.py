@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from storage import writing
 from storage.opening import open_or_create_repository
-from storage.store import Store, StoredObject
+from storage.store import Listings, Store, StoredObject
 from storage.stores.address import open_store
 from tests.storage.small_backup import back_up, source_of
 
@@ -48,7 +48,7 @@ class TellingStore:
     def list(self, prefix: str) -> list[StoredObject]:
         return told(f"list {prefix}", lambda: self._inner.list(prefix))
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
     def remove(self, name: str) -> None:

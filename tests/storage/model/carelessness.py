@@ -89,15 +89,7 @@ def no_census(patch: pytest.MonkeyPatch) -> None:
 
 def packs_before_verdicts(patch: pytest.MonkeyPatch) -> None:
     """Whoever looks lists packs first, and verdicts last."""
-    look_once, list_packs = holdings._look_once, holdings.list_packs
-    listed: dict[int, Any] = {}
-
-    def look(source: Any, seal: Any, **options: Any) -> Any:
-        listed[id(source)] = list_packs(source)
-        return look_once(source, seal, **options)
-
-    patch.setattr(holdings, "_look_once", look)
-    patch.setattr(holdings, "list_packs", lambda source: listed[id(source)])
+    patch.setattr(holdings, "_SEEN_IN_TURN", ("packs", "index", "verdicts"))
 
 
 def no_verdict_on_what_is_removed(patch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from storage.errors import Damaged, ObjectExists, ObjectMissing, StorageError, StoreUnreachable
-from storage.store import StoredObject, checked_name
+from storage.store import Listings, StoredObject, checked_name
 from tests.storage.model.world import Died, LocalClock, World
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class SimulatedStore:
             del self._objects[name]
             self._watcher.removed(name)
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
     def remove_all(self, names: Iterable[str]) -> None:
@@ -197,7 +197,7 @@ class Link:
     def list(self, prefix: str) -> list[StoredObject]:
         return self._asked("list", lambda: self._store.list_late(prefix))
 
-    def list_together(self, folders: Sequence[str]) -> dict[str, list[StoredObject]]:
+    def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
     def remove_all(self, names: Iterable[str]) -> None:

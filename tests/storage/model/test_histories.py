@@ -99,7 +99,7 @@ def test_a_manifest_that_a_retry_wrote_anew_is_seen_by_those_who_cached_the_firs
     writer = open_repository(faulty)
     ref = place.new_ref()
     store_pieces(writer, FIRST)
-    faulty.fail(frozenset({"size"}), folder="snapshots/")
+    faulty.fail(frozenset({"list"}), folder="snapshots/")
     with pytest.raises(StoreUnreachable):
         writer.commit(manifest_of(FIRST, ref.profile_key, ref.id, ref.taken_at))
     place.sweeper(cache=tmp_path).plan()
