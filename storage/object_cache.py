@@ -83,15 +83,18 @@ class CachedStore:
     store: Store
     cache: ObjectCache
 
-    def fetched(self, name: str, read: Callable[[bytes], T]) -> T:
-        """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away."""
+    def fetched(self, name: str, read: Callable[[bytes], T], *, lies_at: str | None = None) -> T:
+        """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away.
+
+        `lies_at` is where the object was moved to, if it was.
+        """
         cached = self.cache.get(name)
         if cached is not None:
             try:
                 return read(cached)
             except Damaged:
                 self.cache.drop(name)
-        content = self.store.read(name)
+        content = self.store.read(lies_at or name)
         found = read(content)
         self.cache.put(name, content)
         return found

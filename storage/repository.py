@@ -42,11 +42,12 @@ from storage.holdings import Holdings, distrusted_packs, look, read_index_file, 
 from storage.index import Index
 from storage.object_cache import CachedStore, ObjectCache
 from storage.reading import read_blobs
-from storage.store import Store
+from storage.store import Store, StoredObject
 from storage.walking import Walk
 from storage.writing import WriteSession
 
 _READS_AT_ONCE = 8
+_WRITES_AT_ONCE = 8
 _CONFIRMATIONS = 5
 """How often a commit looks again after what it looked at moved; sweeps don't come in such numbers."""
 
@@ -86,15 +87,15 @@ class Repository:
     def snapshots(self, profile_key: ProfileKey | None = None) -> list[SnapshotRef]:
         """Every snapshot, or those of one profile, oldest first."""
         folder = f"snapshots/{profile_key}" if profile_key else "snapshots"
-        found = [snapshot_of_name(item.name) for item in self.store.list(folder)]
-        return sorted((SnapshotRef(*pair) for pair in found if pair), key=lambda ref: (ref.id, ref.profile_key))
+        return snapshots_among(self.store.list(folder))
 
-    def manifest(self, ref: SnapshotRef) -> Manifest:
-        """What a snapshot is."""
-        name = snapshot_name(ref.profile_key, ref.id)
+    def manifest(self, ref: SnapshotRef, *, in_trash: bool = False) -> Manifest:
+        """What a snapshot is, or one `in_trash` was."""
         try:
             return self._source.fetched(
-                name, lambda content: read_manifest(self.seal, ref.profile_key, ref.id, content)
+                snapshot_name(ref.profile_key, ref.id),
+                lambda content: read_manifest(self.seal, ref.profile_key, ref.id, content),
+                lies_at=trash_name(ref.profile_key, ref.id) if in_trash else None,
             )
         except ObjectMissing as fault:
             raise SnapshotUnknown(
@@ -106,7 +107,7 @@ class Repository:
         """Let the next use of a manifest read it from the store itself."""
         self._source.cache.drop(snapshot_name(ref.profile_key, ref.id))
 
-    def manifests(self, refs: Iterable[SnapshotRef]) -> Iterator[Manifest | StorageError]:
+    def manifests(self, refs: Iterable[SnapshotRef], *, in_trash: bool = False) -> Iterator[Manifest | StorageError]:
         """The manifests of several snapshots in their order; the reason stands in the place of one that can't be read.
 
         That is damage, a newer version's manifest, or a snapshot that was forgotten meanwhile. A store that can't be
@@ -115,7 +116,7 @@ class Repository:
 
         def read(ref: SnapshotRef) -> Manifest | StorageError:
             try:
-                return self.manifest(ref)
+                return self.manifest(ref, in_trash=in_trash)
             except (Damaged, UnsupportedFormat, SnapshotUnknown) as reason:
                 return reason
 
@@ -215,15 +216,35 @@ class Repository:
         self._source.cache.put(name, stored)
         return ref, len(stored)
 
-    def move_to_trash(self, ref: SnapshotRef) -> None:
-        """Forget a snapshot: its manifest waits in the trash, its blobs stay where they are."""
+    def move_to_trash(self, *refs: SnapshotRef) -> None:
+        """Forget snapshots: their manifests wait in the trash, their blobs stay where they are."""
+
+        def copied(ref: SnapshotRef) -> str | None:
+            name = snapshot_name(ref.profile_key, ref.id)
+            try:
+                stored = self._stored_manifest(ref)
+            except ObjectMissing:
+                return None
+            self.store.write(trash_name(ref.profile_key, ref.id), stored)
+            return name
+
+        with ThreadPoolExecutor(_WRITES_AT_ONCE, thread_name_prefix="trash") as pool:
+            there_too = [name for name in pool.map(copied, refs) if name is not None]
+        self.store.remove_all(there_too)
+
+    def _stored_manifest(self, ref: SnapshotRef) -> bytes:
+        """A manifest's bytes, from the cache if they are there and whole; from the store, whatever they are."""
+
+        def whole(content: bytes) -> bytes:
+            read_manifest(self.seal, ref.profile_key, ref.id, content)
+            return content
+
         name = snapshot_name(ref.profile_key, ref.id)
         try:
-            stored = self.store.read(name)
-        except ObjectMissing:
-            return
-        self.store.write(trash_name(ref.profile_key, ref.id), stored)
-        self.store.remove(name)
+            return self._source.fetched(name, whole)
+        except (Damaged, UnsupportedFormat):
+            # What can't be read can be forgotten, too.
+            return self.store.read(name)
 
     def _confirm_in_our_own_place(self, manifest: Manifest, *, known: bool) -> None:
         """As `_confirm`, and look meanwhile whose place it is by now."""
@@ -317,6 +338,12 @@ class Repository:
                 f"{self.store.url} does not hold the repository any more that this backup was stored in",
                 "Check which disk or folder is there, then run the backup again",
             )
+
+
+def snapshots_among(objects: Iterable[StoredObject]) -> list[SnapshotRef]:
+    """The snapshots that a listing shows, oldest first."""
+    found = [snapshot_of_name(item.name) for item in objects]
+    return sorted((SnapshotRef(*pair) for pair in found if pair), key=lambda ref: (ref.id, ref.profile_key))
 
 
 def stored_configuration(store: Store) -> Configuration:

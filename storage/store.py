@@ -101,6 +101,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def removals_at_once(self) -> int:
+        """How many objects one request of `remove_all` removes at most."""
+        ...
+
     def size(self, name: str) -> int | None:
         """Return the object's size in bytes, None when it isn't there."""
         ...

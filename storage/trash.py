@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +16,7 @@ from storage.format.manifest import (
     trash_name,
 )
 from storage.repository import Repository, SnapshotRef
+from storage.store import StoredObject
 
 TRASH = "trash"
 
@@ -29,8 +31,12 @@ class Forgotten:
 
 def forgotten_snapshots(repository: Repository, profile_key: ProfileKey | None = None) -> list[Forgotten]:
     """What lies in the trash, of one profile or of all, oldest snapshot first."""
-    folder = f"{TRASH}/{profile_key}" if profile_key else TRASH
-    found = [(snapshot_of_name(item.name), item.modified) for item in repository.store.list(folder)]
+    return forgotten_among(repository.store.list(f"{TRASH}/{profile_key}" if profile_key else TRASH))
+
+
+def forgotten_among(objects: Iterable[StoredObject]) -> list[Forgotten]:
+    """The snapshots in the trash that a listing shows, oldest first."""
+    found = [(snapshot_of_name(item.name), item.modified) for item in objects]
     return sorted(
         (Forgotten(SnapshotRef(*pair), modified) for pair, modified in found if pair),
         key=lambda one: (one.ref.id, one.ref.profile_key),

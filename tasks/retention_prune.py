@@ -8,6 +8,7 @@ was lost. `recollect prune` is a person's own word, and does not wait.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -51,11 +52,16 @@ class Pruned:
 
 
 @step("retention-prune", retried=True)
-def retention_prune(job: Job, source: Source) -> Pruned:
-    """Let go of the snapshots that the retention limits no longer hold; fold the index when it is due."""
+def retention_prune(job: Job, source: Source, stored: SnapshotId) -> Pruned:
+    """Let go of the snapshots that the retention limits no longer hold; fold the index when it is due.
+
+    They are those of before the run and the one that it `stored`: what another run stores meanwhile is for that one to
+    judge, and keeps nothing from being kept here.
+    """
     fold(job.repository, foldable(job.repository.holdings()))
     limits = chosen_limits(job.settings, source.preferences)
-    retention = profile_retention(job.repository, job.profile_key, limits)
+    refs = sorted({*job.snapshots(), SnapshotRef(job.profile_key, stored)}, key=lambda ref: ref.id)
+    retention = profile_retention(job.repository, refs, limits)
     if held := retention.held():
         return Pruned(0, (held, *retention.remarks))
     carry_out(job.repository, job.profile_key, retention.plan)
@@ -72,10 +78,12 @@ def chosen_limits(settings: Settings, own: RetentionPreferences) -> RetentionLim
 
 
 def profile_retention(
-    repository: Repository, profile_key: ProfileKey, limits: RetentionLimits, now: datetime | None = None
+    repository: Repository, refs: Sequence[SnapshotRef], limits: RetentionLimits, now: datetime | None = None
 ) -> ProfileRetention:
-    """What the limits make of a profile's snapshots. One whose manifest can't be read is left out, so it stays."""
-    refs = repository.snapshots(profile_key)
+    """What the limits make of a profile's snapshots, which are `refs`, oldest first.
+
+    One whose manifest can't be read is left out, so it stays.
+    """
     now = now or datetime.now().astimezone()
     candidates: list[Candidate] = []
     suspects: list[str] = []
@@ -95,8 +103,8 @@ def profile_retention(
 
 def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPlan) -> None:
     """Forget what the plan lets go."""
-    for candidate in reversed(plan.goes):  # oldest first
-        repository.move_to_trash(SnapshotRef(profile_key, SnapshotId(candidate.snapshot)))
+    oldest_first = reversed(plan.goes)
+    repository.move_to_trash(*(SnapshotRef(profile_key, SnapshotId(goes.snapshot)) for goes in oldest_first))
 
 
 def is_good(manifest: Manifest) -> bool:

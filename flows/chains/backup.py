@@ -82,7 +82,7 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
         stored = _store(work, audit, source, contents, purpose=purpose, accept=accept)
     if purpose == ROUTINE:
         with audit.timed("retention_prune"):
-            pruned = retention_prune(work, source)
+            pruned = retention_prune(work, source, stored)
         audit.note(snapshots_pruned=pruned.let_go)
         audit.remarks += pruned.remarks
     with audit.timed("deletion_log_archive"):

@@ -41,8 +41,7 @@ def forget(profile_name: str, snapshots: Sequence[str], repository_name: str = "
     _refuse_to_leave_nothing_good(repository, profile, going)
     with audited("forget", profile.name, repository) as audit:
         audit.profile_key = profile.key
-        for ref in going:
-            repository.move_to_trash(ref)
+        repository.move_to_trash(*going)
         audit.note(snapshots_pruned=len(going), snapshot=going[0].id if len(going) == 1 else None)
         audit.completed(
             f"Forgotten: {_listed(going)}. For {Rules().undo.days} days `recollect forget --undo` brings "

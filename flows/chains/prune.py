@@ -33,7 +33,7 @@ def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[Profil
     plans = []
     for profile in chosen:
         limits = _limits(profile, named=bool(names))
-        retention = profile_retention(repository, profile.key, limits)
+        retention = profile_retention(repository, profile.refs, limits)
         plans.append(ProfilePlan(profile, retention.plan, retention.held(), retention.remarks))
     return plans
 

@@ -101,6 +101,10 @@ class FsspecStore:
         for name in going:
             self.remove(name)
 
+    @property
+    def removals_at_once(self) -> int:
+        return self._medium.removals_at_once if isinstance(self._medium, AnswersForSeveral) else 1
+
     def size(self, name: str) -> int | None:
         checked_name(name)
 

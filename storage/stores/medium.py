@@ -58,6 +58,11 @@ class Medium(Protocol):
 class AnswersForSeveral(Protocol):
     """What a medium has besides where one request can be about many objects."""
 
+    @property
+    def removals_at_once(self) -> int:
+        """How many objects one request removes at most."""
+        ...
+
     def objects_together(self, folders: Sequence[str]) -> list[StoredObject] | None:
         """Return what lies in these folders as they were at one moment, and maybe more; None where it can't tell."""
         ...

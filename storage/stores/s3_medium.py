@@ -38,6 +38,7 @@ class S3Medium:
         self._bucket = bucket
         self._root = f"{prefix}/" if prefix else ""
         self._walks = True
+        self._removes_together = True
 
     def read(self, name: str) -> bytes:
         # With more than one request at a time, each read would begin with a question for the size.
@@ -104,6 +105,10 @@ class S3Medium:
     def remove(self, name: str) -> None:
         self._asked("delete_object", Key=f"{self._root}{name}")
 
+    @property
+    def removals_at_once(self) -> int:
+        return _KEYS_IN_ONE_REMOVAL if self._removes_together else 1
+
     def remove_together(self, names: Iterable[str]) -> None:
         """Remove objects, as many with each request as it takes."""
         left = iter(names)
@@ -129,6 +134,7 @@ class S3Medium:
             if not service_code(error):
                 raise
             # Google's service knows no such request. What else there is to say, it says of each object.
+            self._removes_together = False
             return list(names)
         return [keys[trouble["Key"]] for trouble in answer.get("Errors", ()) if trouble.get("Key") in keys]
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from recollect.progress import current_progress
-from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, StorageError, SweepRefused, UnsupportedFormat
+from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused, UnsupportedFormat
 from storage.format.blob import BLOB_ID_BYTES, BlobId, BlobKind, PackId, pack_name
 from storage.format.census import CENSUS, Census, census_name, is_census_name, read_census, write_census
 from storage.format.manifest import Manifest, earlier_ids, trash_name
@@ -17,13 +17,13 @@ from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, wri
 from storage.holdings import Holdings
 from storage.index import Index
 from storage.reading import read_blobs, read_pack_table
-from storage.repository import Repository, SnapshotRef
+from storage.repository import Repository, SnapshotRef, snapshots_among
 from storage.sweeping.garbage import Needs, PackUse, Rules, decide
 from storage.sweeping.index_folding import fold, foldable
 from storage.sweeping.plan import SweepPlan, Swept
 from storage.sweeping.resealing import reseal, under_old_keys
 from storage.sweeping.store_clock import Clock, Stopwatch, SystemClock, store_time
-from storage.trash import Forgotten, forgotten_manifest, forgotten_snapshots
+from storage.trash import TRASH, Forgotten, forgotten_among
 from storage.walking import Walk
 from storage.writing import WriteSession
 
@@ -69,7 +69,8 @@ class Sweeper:
         waiting = [one for one in self._forgotten if one not in expired]
         manifests = self._read_manifests(self._live)
         # What can't be read in the trash can't be had back from there either.
-        in_trash = [found for one in self._forgotten if isinstance(found := self._from_trash(one.ref), Manifest)]
+        lying = self._repository.manifests([one.ref for one in self._forgotten], in_trash=True)
+        in_trash = [found for found in lying if isinstance(found, Manifest)]
         self._refuse_a_shrunk_listing((*manifests, *in_trash))
         self._repository.forget_index()
         holdings = self._repository.holdings()
@@ -94,8 +95,7 @@ class Sweeper:
     def carry_out(self, plan: SweepPlan) -> Swept:
         """Do what `plan`, the last one made, says."""
         self._take_census(plan)
-        for one in plan.expired:
-            self._repository.store.remove(trash_name(one.ref.profile_key, one.ref.id))
+        self._repository.store.remove_all(trash_name(one.ref.profile_key, one.ref.id) for one in plan.expired)
         fates = plan.fates
         self._judge(Finding.PARDONED, fates.pardon)
         removed, latest = self._remove(plan)
@@ -123,7 +123,8 @@ class Sweeper:
         """Snapshots and trash, listed until twice the same is seen: one that is just moved must not be missed."""
         before = None
         for _ in range(_LISTINGS):
-            seen = self._repository.snapshots(), forgotten_snapshots(self._repository)
+            listed = self._repository.store.list_together(("snapshots", TRASH))
+            seen = snapshots_among(listed["snapshots"]), forgotten_among(listed[TRASH])
             if seen == before:
                 return seen
             before = seen
@@ -135,7 +136,9 @@ class Sweeper:
     def _read_manifests(self, refs: Sequence[SnapshotRef]) -> list[Manifest]:
         manifests: list[Manifest] = []
         for ref, manifest in zip(refs, self._repository.manifests(refs), strict=True):
-            found = self._from_trash(ref) if isinstance(manifest, SnapshotUnknown) else manifest
+            found = manifest
+            if isinstance(manifest, SnapshotUnknown):
+                found = next(self._repository.manifests([ref], in_trash=True))
             if not isinstance(found, Manifest):
                 raise SweepRefused(
                     f"What the snapshot {ref.id} needs is not known: {found.problem}",
@@ -161,12 +164,6 @@ class Sweeper:
 
     def _read_what_is_there(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
         return self._repository.read(blobs, damaged=_pass_over)
-
-    def _from_trash(self, ref: SnapshotRef) -> Manifest | StorageError:
-        try:
-            return forgotten_manifest(self._repository, ref)
-        except (Damaged, UnsupportedFormat, SnapshotUnknown) as reason:
-            return reason
 
     def _refuse_a_shrunk_listing(self, manifests: Iterable[Manifest]) -> None:
         """Snapshots that an earlier sweep saw, and nobody forgot, must be there: a listing may be short."""
@@ -220,8 +217,7 @@ class Sweeper:
         name = census_name(plan.now, self._random_bytes(4))
         census = Census(name, frozenset(_names_of(self._live, plan.waiting)))
         store.write(name, write_census(self._repository.seal, census))
-        for stale in self._censuses()[:-_CENSUSES_KEPT]:
-            store.remove(stale)
+        store.remove_all(self._censuses()[:-_CENSUSES_KEPT])
 
     def _censuses(self) -> list[str]:
         """The names of all censuses, oldest first: by when they were taken, which may be long before they arrived."""
@@ -238,6 +234,7 @@ class Sweeper:
 
         What takes so long that the listing of snapshots has aged is planned anew: a pack that is needed by now stays.
         """
+        store = self._repository.store
         latest, due = plan, list(plan.fates.remove)
         removed: list[PackUse] = []
         self._judge(Finding.REMOVED, due)
@@ -249,10 +246,11 @@ class Sweeper:
                     still = {use.pack for use in latest.fates.remove}
                     due = [use for use in due if use.pack in still]
                     continue
-                use = due.pop(0)
-                self._repository.store.remove(pack_name(use.pack))
-                removed.append(use)
-                stage.advance(use.size, files=1)
+                # No more than one request takes: the computer may fall asleep between two.
+                together, due = due[: store.removals_at_once], due[store.removals_at_once :]
+                store.remove_all(pack_name(use.pack) for use in together)
+                removed += together
+                stage.advance(sum(use.size for use in together), files=len(together))
         return removed, latest
 
     def _pack_anew(self, packs: Set[PackId], *, going: Set[PackId]) -> None:
@@ -263,10 +261,17 @@ class Sweeper:
         kinds = index.kinds(rows)
         # An empty index: what is to be stored anew is stored already, in the packs that are to go.
         fresh = Index()
+        lengths: dict[str, int] = {}
         total = int(index.plain_bytes()[rows].sum())
         with (
             current_progress().stage("packing anew", total) as stage,
-            WriteSession(repository.store, repository.seal, fresh, uploads=2) as session,
+            WriteSession(
+                repository.store,
+                repository.seal,
+                fresh,
+                uploads=2,
+                wrote=lambda name, content: lengths.update({name: len(content)}),
+            ) as session,
         ):
             for start in range(0, len(rows), _BLOBS_AT_ONCE):
                 blobs = index.ids(rows[start : start + _BLOBS_AT_ONCE])
@@ -280,8 +285,7 @@ class Sweeper:
             for _ in read_blobs(repository.store, repository.seal, fresh, blobs):
                 pass
         for pack in fresh.packs():
-            length = repository.store.size(pack_name(pack)) or 0
-            read_pack_table(repository.store, repository.seal, pack, length)
+            read_pack_table(repository.store, repository.seal, pack, lengths[pack_name(pack)])
 
 
 def _names_of(live: Iterable[SnapshotRef], forgotten: Iterable[Forgotten]) -> set[str]:

@@ -70,6 +70,8 @@ class ClockedStore:
     def remove(self, name: str) -> None:
         self.objects.pop(name, None)
 
+    removals_at_once = 1
+
     def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 

@@ -159,6 +159,8 @@ class FaultyStore:
         self._plain("remove", name, 0)
         self.inner.remove(name)
 
+    removals_at_once = 1
+
     def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 

@@ -99,6 +99,8 @@ class Shelf:
             if name.startswith(f"{prefix}/")
         ]
 
+    removals_at_once = 1
+
     def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 

@@ -48,6 +48,8 @@ class TellingStore:
     def list(self, prefix: str) -> list[StoredObject]:
         return told(f"list {prefix}", lambda: self._inner.list(prefix))
 
+    removals_at_once = 1
+
     def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 

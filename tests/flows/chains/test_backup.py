@@ -405,7 +405,9 @@ def test_a_snapshot_that_lacks_media_does_not_count_as_the_last_good_one(
         lacking = stored(back_up("Ada", force=True))
         own = house.repository.snapshots()[0].profile_key
         in_a_month = datetime.now().astimezone() + timedelta(days=31)
-        retention = profile_retention(house.repository, own, RetentionLimits(0, 0, 0), in_a_month)
+        retention = profile_retention(
+            house.repository, house.repository.snapshots(own), RetentionLimits(0, 0, 0), in_a_month
+        )
     assert [kept.snapshot for kept in retention.plan.keeps] == [good]
     assert [gone.snapshot for gone in retention.plan.goes] == [lacking]
 

@@ -9,11 +9,13 @@ hold that.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TypeVar
 
 from storage.errors import Damaged, ObjectExists, ObjectMissing, StorageError, StoreUnreachable
@@ -23,6 +25,7 @@ from tests.storage.model.world import Died, LocalClock, World
 T = TypeVar("T")
 
 GRACE = timedelta(hours=24)
+_REMOVALS_AT_ONCE = 3
 
 
 class Watcher:
@@ -100,6 +103,8 @@ class SimulatedStore:
             self._note_change(name)
             del self._objects[name]
             self._watcher.removed(name)
+
+    removals_at_once = 1
 
     def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
@@ -200,9 +205,14 @@ class Link:
     def list_together(self, folders: Sequence[str]) -> Listings:
         return {folder: self.list(folder) for folder in folders}
 
+    @property
+    def removals_at_once(self) -> int:
+        return _REMOVALS_AT_ONCE
+
     def remove_all(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.remove(name)
+        left = iter(names)
+        while some := list(islice(left, _REMOVALS_AT_ONCE)):
+            self._changed("remove", " ".join(some), functools.partial(self._store.remove_all, some))
 
     def size(self, name: str) -> int | None:
         return self._asked("size", lambda: self._store.size(name))

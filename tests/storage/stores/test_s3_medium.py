@@ -166,9 +166,11 @@ def test_a_server_that_removes_nothing_together_is_asked_for_each_object(
         store.write(name, b"1")
     _refuse(monkeypatch, "Delete", "NotImplemented")
 
+    assert store.removals_at_once == 1000
     store.remove_all(["a/1", "a/2"])
 
     assert store.list("") == []
+    assert store.removals_at_once == 1
 
 
 def test_a_removal_that_the_answer_says_was_refused_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
