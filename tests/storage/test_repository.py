@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -184,6 +184,34 @@ def test_a_commit_into_a_place_that_holds_another_repository_by_now_is_refused(s
     with pytest.raises(NotARepository, match="does not hold the repository any more"):
         repository.commit(manifest_of(repository, FIRST, run=0))
     assert store.list("snapshots") == []
+
+
+@pytest.mark.parametrize("kept", [0, 40])
+def test_a_manifest_that_did_not_arrive_whole_is_taken_away_and_told(kept: int, tmp_path: Path) -> None:
+    """The store says that all is well, and kept a part of it, or nothing."""
+
+    class Forgetful(FaultyStore):
+        def create(self, name: str, data: bytes) -> None:
+            if kept:
+                self.inner.create(name, data[:kept])
+
+    store, first = prepared()
+    with pytest.raises(Damaged, match="did not arrive whole"):
+        back_up(open_repository(Forgetful(store.inner), tmp_path), SECOND, run=1)
+    assert open_repository(store.inner, tmp_path).snapshots() == [first]
+    assert list((tmp_path).glob("*/snapshots/**/*-*-*")) == []
+
+
+def test_a_manifest_that_a_late_listing_does_not_show_is_asked_for_itself() -> None:
+    class Late(FaultyStore):
+        def list(self, prefix: str) -> list[StoredObject]:
+            return [] if prefix.startswith("snapshots") else super().list(prefix)
+
+    store, first = prepared()
+    late = Late(store.inner)
+    ref = back_up(open_repository(late), SECOND, run=1)
+    assert late.count("size", folder="snapshots/") == 1
+    assert open_repository(store.inner).snapshots() == [first, ref]
 
 
 # Making and opening.
@@ -468,6 +496,47 @@ def test_a_forgotten_snapshot_waits_in_the_trash(store: Store) -> None:
     assert repository.snapshots() == [refs[1]]
     assert store.read(trash_name(refs[0].profile_key, refs[0].id)) == stored
     assert restore(open_repository(store), refs[1]) == SECOND
+
+
+class RemovingTogether(FaultyStore):
+    """Notes down what is removed with one request."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.removed: list[set[str]] = []
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        self.removed.append(set(names))
+        self.inner.remove_all(self.removed[-1])
+
+
+def test_snapshots_are_forgotten_with_a_copy_each_and_one_removal(store: Store, tmp_path: Path) -> None:
+    repository = create_repository(counting := RemovingTogether(store), tmp_path / "cache")
+    refs = [back_up(repository, FIRST, run=run) for run in range(4)]
+    stored = {ref: store.read(snapshot_name(ref.profile_key, ref.id)) for ref in refs}
+    counting.requests.clear()
+    repository.move_to_trash(*refs[:3])
+    assert {ref: store.read(trash_name(ref.profile_key, ref.id)) for ref in refs[:3]} == {
+        ref: stored[ref] for ref in refs[:3]
+    }
+    assert counting.removed == [{snapshot_name(ref.profile_key, ref.id) for ref in refs[:3]}]
+    assert [one.verb for one in counting.requests] == ["write"] * 3
+    assert repository.snapshots() == refs[3:]
+
+
+def test_a_manifest_that_can_not_be_read_is_forgotten_as_it_is(store: Store, tmp_path: Path) -> None:
+    ref = back_up(create_repository(store), FIRST, run=0)
+    name, cache = snapshot_name(ref.profile_key, ref.id), tmp_path / "cache"
+    store.write(name, b"nonsense")
+    for cached in (None, b"other nonsense"):
+        repository = open_repository(store, cache)
+        if cached is not None:
+            (cache / repository.id / name).parent.mkdir(parents=True, exist_ok=True)
+            (cache / repository.id / name).write_bytes(cached)
+        repository.move_to_trash(ref)
+        assert repository.snapshots() == []
+        assert store.read(trash_name(ref.profile_key, ref.id)) == b"nonsense"
+        store.write(name, b"nonsense")
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +83,46 @@ def test_a_plan_alone_removes_and_writes_nothing_but_its_probe(place: Place) -> 
     assert place.inner.objects == before
     assert "condemns" in plan.as_text()
     assert plan.as_json()["condemn"]
+
+
+def test_what_lies_in_the_trash_is_not_fetched_by_a_computer_that_has_a_copy(place: Place, tmp_path: Path) -> None:
+    writer = open_repository(place.store, tmp_path)
+    ref = back_up(writer, A, run=50)
+    back_up(writer, C, run=51)
+    writer.move_to_trash(ref)
+    place.days(8)
+    place.store.requests.clear()
+    Sweeper(open_repository(place.store, tmp_path), clock=place.clock).plan()
+    assert place.store.count("read", folder="trash/") == 0
+    Sweeper(open_repository(place.store), clock=place.clock).plan()
+    assert place.store.count("read", folder="trash/") == 1
+
+
+def test_packs_are_removed_with_no_more_requests_than_the_store_needs(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.days(8)
+    place.sweep()
+    place.days(2)
+    sweeper = place.sweeper()
+    plan = sweeper.plan()
+    together: list[int] = []
+
+    def remove_all(names: Iterable[str]) -> None:
+        going = [name for name in names if name.startswith("packs/")]
+        if going:
+            together.append(len(going))
+        for name in going:
+            place.inner.remove(name)
+
+    monkeypatch.setattr(place.store, "removals_at_once", 2)
+    monkeypatch.setattr(place.store, "remove_all", remove_all)
+    swept = sweeper.carry_out(plan)
+    assert len(swept.removed) > 3
+    assert sum(together) == len(swept.removed)
+    assert set(together[:-1]) == {2}
 
 
 def test_the_plan_shown_is_what_is_done(place: Place) -> None:
