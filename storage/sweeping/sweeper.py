@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from recollect.progress import current_progress
-from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused, UnsupportedFormat
+from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused
 from storage.format.blob import BLOB_ID_BYTES, BlobId, BlobKind, PackId, pack_name
 from storage.format.census import CENSUS, Census, census_name, is_census_name, read_census, write_census
 from storage.format.manifest import Manifest, earlier_ids, trash_name

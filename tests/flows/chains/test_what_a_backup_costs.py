@@ -1,11 +1,10 @@
-"""What a backup sends: bytes and requests, counted at the store. `docs/performance.md` tells the same figures."""
+"""What a backup sends: bytes, counted at the store, and requests to S3. `docs/performance.md` tells the figures."""
 
 from __future__ import annotations
 
 import os
 import random
 import re
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +13,18 @@ from anki.collection import AddNoteRequest, Collection
 from anki.decks import DeckId
 
 from flows.chains.backup import back_up
+from flows.chains.prune import prune
 from storage.format.audit_row import Outcome
+from storage.keys import forget_unlocked
 from tests.faults.faulty_store import FaultyStore
+from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import House, answer_a_card, back_up_well, opened, through_faults
+from tests.servers.s3_requests import S3Requests
+from tests.storage.conftest import Places, places
 
+__all__ = ["places"]
+
+VERBS = ("PUT", "GET", "LIST", "HEAD", "DELETE")
 SENDING = ("write", "create")
 COLLECTION_BYTES = 50_000_000
 NOTES = 15_000
@@ -29,22 +36,6 @@ def sent(store: FaultyStore, act: Callable[[], object]) -> int:
     before = len(store.requests)
     act()
     return sum(one.size for one in store.requests[before:] if one.verb in SENDING)
-
-
-def requests(store: FaultyStore, act: Callable[[], object]) -> dict[str, int]:
-    """How many requests of each kind were made meanwhile, in the words of an object store."""
-    before = len(store.requests)
-    act()
-    kinds = {
-        "read": "GET",
-        "read_range": "GET",
-        "write": "PUT",
-        "create": "PUT",
-        "list": "LIST",
-        "size": "HEAD",
-        "remove": "DELETE",
-    }
-    return dict(Counter(kinds[one.verb] for one in store.requests[before:]))
 
 
 def fill(collection: Collection) -> None:
@@ -121,33 +112,43 @@ def test_the_same_picture_in_two_profiles_is_stored_once(house: House, monkeypat
     assert sent(store, lambda: back_up_well("Ben")) < 100_000
 
 
+def costs_on_the_page() -> dict[str, dict[str, int]]:
+    page = (Path(__file__).parents[3] / "docs" / "performance.md").read_text(encoding="utf-8")
+    table = page.partition("\n## Requests\n")[2]
+    costs = {}
+    row = r"^\| ([\w ]+) " + len(VERBS) * r"\| (\d+) " + r"\|$"
+    for kind, *numbers in re.findall(row, table, re.MULTILINE):
+        costs[kind] = {verb: int(number) for verb, number in zip(VERBS, numbers, strict=True) if int(number)}
+    return costs
+
+
 def unchanged() -> None:
     assert back_up("Ada").outcome is Outcome.UNCHANGED
 
 
-def costs_on_the_page() -> dict[str, dict[str, int]]:
-    page = (Path(__file__).parents[3] / "docs" / "performance.md").read_text(encoding="utf-8")
-    table = page.partition("\n## Requests\n")[2]
-    rows = re.findall(r"^\| ([\w ]+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", table, re.MULTILINE)
-    return {
-        kind: {
-            verb: int(number)
-            for verb, number in zip(("PUT", "GET", "LIST", "HEAD"), numbers, strict=True)
-            if int(number)
-        }
-        for kind, *numbers in rows
-    }
-
-
 def test_a_backup_of_each_kind_makes_no_more_requests_than_the_page_says(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = through_faults(monkeypatch)
-    found = {"first backup": requests(store, back_up_well), "nothing changed": requests(store, unchanged)}
-    os.utime(house.collection())
-    found["same content"] = requests(store, unchanged)
-    answer_a_card(house.collection())
-    found["study session"] = requests(store, back_up_well)
-    (house.media() / "new.jpg").write_bytes(os.urandom(10_000))
-    found["a picture added"] = requests(store, back_up_well)
+    place = places.new("s3-rclone")
+    requests = S3Requests(monkeypatch)
+
+    def counted(act: Callable[[], object]) -> dict[str, int]:
+        """As a command of its own would: it opens the repository with its passphrase."""
+        forget_unlocked()
+        requests.asked.clear()
+        act()
+        return requests.counts()
+
+    in_s3 = {"repo": place.url, "repo_options": dict(place.options), "passphrase": "correct horse battery staple"}
+    with house.set(**in_s3) as there:
+        found = {"first backup": counted(back_up_well), "nothing changed": counted(unchanged)}
+        os.utime(house.collection())
+        found["same content"] = counted(unchanged)
+        answer_a_card(house.collection())
+        found["study session"] = counted(back_up_well)
+        (house.media() / "new.jpg").write_bytes(os.urandom(10_000))
+        found["a picture added"] = counted(back_up_well)
+        backdate(there, "Ada", days=[300, 301, 302])
+    with house.set(**in_s3, daily=0, weekly=0, monthly=0):
+        found["three snapshots pruned"] = counted(prune)
     assert found == costs_on_the_page()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
 from s3fs import S3FileSystem
+from s3fs.errors import translate_boto_error
 
 from storage.errors import Damaged, ObjectExists, ObjectMissing, StoreRefused
 from storage.store import Store
 from storage.stores import s3_medium
+from tests.servers.s3_requests import S3Requests
 from tests.storage.conftest import Places
 
 FOLDERS = ("verdicts", "index", "packs")
@@ -23,71 +24,48 @@ def store(places: Places) -> Store:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
-    """Every request from here on: what s3fs calls it, and its arguments."""
-    requests: list[tuple[str, dict[str, Any]]] = []
-    call = S3FileSystem._call_s3
-
-    async def noted(self: Any, method: str, *more: Any, **arguments: Any) -> Any:
-        requests.append((method, arguments))
-        return await call(self, method, *more, **arguments)
-
-    # The second one is what others call; it is made of the first when the class is.
-    monkeypatch.setattr(S3FileSystem, "_call_s3", noted)
-    monkeypatch.setattr(S3FileSystem, "call_s3", _called_from_outside(noted))
-    return requests
+def requests(monkeypatch: pytest.MonkeyPatch) -> S3Requests:
+    return S3Requests(monkeypatch)
 
 
-def _called_from_outside(call: Callable[..., Any]) -> Any:
-    from fsspec.asyn import sync_wrapper
-
-    return sync_wrapper(call)
-
-
-def _names(asked: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    names = [name for name, _ in asked]
-    asked.clear()
-    return names
-
-
-def test_every_operation_is_one_request(store: Store, asked: list[tuple[str, dict[str, Any]]]) -> None:
+def test_every_operation_is_one_request(store: Store, requests: S3Requests) -> None:
     store.write("packs/ab/1", b"0123456789")
-    assert _names(asked) == ["put_object"]
+    assert requests.names() == ["put_object"]
     store.read("packs/ab/1")
     store.read_range("packs/ab/1", 2, 3)
-    assert _names(asked) == ["get_object"] * 2
+    assert requests.names() == ["get_object"] * 2
     store.size("packs/ab/1")
-    assert _names(asked) == ["head_object"]
+    assert requests.names() == ["head_object"]
     store.list("packs")
     store.list_together(FOLDERS)
-    assert _names(asked) == ["list_objects_v2"] * 2
+    assert requests.names() == ["list_objects_v2"] * 2
     store.remove("packs/ab/1")
-    assert _names(asked) == ["delete_object"]
+    assert requests.names() == ["delete_object"]
     store.create("keys/1", b"1")
-    assert _names(asked) == ["head_object", "put_object"]
+    assert requests.names() == ["head_object", "put_object"]
 
 
-def test_what_is_not_there_costs_one_request_too(store: Store, asked: list[tuple[str, dict[str, Any]]]) -> None:
+def test_what_is_not_there_costs_one_request_too(store: Store, requests: S3Requests) -> None:
     with pytest.raises(ObjectMissing):
         store.read("packs/ab/1")
     with pytest.raises(ObjectMissing):
         store.read_range("packs/ab/1", 0, 1)
-    assert _names(asked) == ["get_object"] * 2
+    assert requests.names() == ["get_object"] * 2
     assert store.size("packs/ab/1") is None
-    assert _names(asked) == ["head_object"]
+    assert requests.names() == ["head_object"]
     assert store.list("packs") == []
     assert store.list_together(FOLDERS) == {"verdicts": [], "index": [], "packs": []}
-    assert _names(asked) == ["list_objects_v2"] * 2
+    assert requests.names() == ["list_objects_v2"] * 2
 
 
-def test_a_refusal_costs_no_more_than_the_question(store: Store, asked: list[tuple[str, dict[str, Any]]]) -> None:
+def test_a_refusal_costs_no_more_than_the_question(store: Store, requests: S3Requests) -> None:
     store.write("a", b"123")
-    asked.clear()
+    requests.asked.clear()
     with pytest.raises(ObjectExists):
         store.create("a", b"1")
     with pytest.raises(Damaged):
         store.read_range("a", 3, 1)
-    assert _names(asked) == ["head_object", "get_object"]
+    assert requests.names() == ["head_object", "get_object"]
 
 
 def test_a_listing_of_several_answers_goes_on_to_its_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,33 +77,33 @@ def test_a_listing_of_several_answers_goes_on_to_its_end(store: Store, monkeypat
 
 
 def test_folders_that_one_answer_can_not_tell_of_are_listed_one_by_one_in_the_order_asked_for(
-    store: Store, asked: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    store: Store, requests: S3Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("index/1", "index/2", "packs/1", "packs/2", "verdicts/1"):
         store.write(name, b"1")
     monkeypatch.setattr(s3_medium, "_KEYS_IN_ONE_ANSWER", 4)
-    asked.clear()
+    requests.asked.clear()
 
     for _ in range(2):
         found = store.list_together(FOLDERS)
         assert [len(found[folder]) for folder in FOLDERS] == [1, 2, 2]
 
-    prefixes = [arguments["Prefix"].rpartition("/")[0].rpartition("/")[2] for _, arguments in asked]
+    prefixes = [arguments["Prefix"].rpartition("/")[0].rpartition("/")[2] for _, arguments in requests.asked]
     assert prefixes[1:] == [*FOLDERS, *FOLDERS]  # what did not fit once is not tried again
 
 
 def test_an_answer_that_ends_behind_the_last_folder_is_enough(
-    store: Store, asked: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    store: Store, requests: S3Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("index/1", "packs/1", "packs2/1", "packs2/2", "verdicts/1"):
         store.write(name, b"1")
     monkeypatch.setattr(s3_medium, "_KEYS_IN_ONE_ANSWER", 3)
-    asked.clear()
+    requests.asked.clear()
 
     found = store.list_together(("packs", "index"))
 
     assert [len(found[folder]) for folder in ("index", "packs")] == [1, 1]
-    assert _names(asked) == ["list_objects_v2"]
+    assert requests.names() == ["list_objects_v2"]
 
 
 def test_a_server_that_can_not_begin_in_the_middle_is_asked_for_each_folder(
@@ -145,17 +123,17 @@ def test_a_server_that_can_not_begin_in_the_middle_is_asked_for_each_folder(
 
 
 def test_many_objects_are_removed_with_few_requests(
-    store: Store, asked: list[tuple[str, dict[str, Any]]], monkeypatch: pytest.MonkeyPatch
+    store: Store, requests: S3Requests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [f"packs/{number}" for number in range(7)]
     for name in names:
         store.write(name, b"1")
     monkeypatch.setattr(s3_medium, "_KEYS_IN_ONE_REMOVAL", 3)
-    asked.clear()
+    requests.asked.clear()
 
     store.remove_all(names)
 
-    assert _names(asked) == ["delete_objects"] * 3
+    assert requests.names() == ["delete_objects"] * 3
     assert store.list("") == []
 
 
@@ -197,8 +175,6 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, argument: str, code: str) -> None:
     def refused(self: Any, method: str, **arguments: Any) -> Any:
         if argument in arguments:
             answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-            from s3fs.errors import translate_boto_error
-
             raise translate_boto_error(ClientError(answer, method))
         return answered(self, method, **arguments)
 
