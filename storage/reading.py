@@ -21,7 +21,9 @@ _TABLE_GUESS_BYTES = 512 * 1024
 """The table of a full pack of pages is about this long, so that one request mostly fetches it."""
 
 _SPAN_BYTES = 8 * 1024 * 1024
-_REQUESTS_UNDER_WAY = 4
+_BYTES_UNDER_WAY = 32 * 1024 * 1024
+_REQUESTS_UNDER_WAY = 16
+"""What is waited for with small ones is the answer; what bounds large ones is memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Span:
     start: int
     end: int
     blobs: list[tuple[BlobId, Location]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        """Bytes."""
+        return self.end - self.start
 
 
 def plan_spans(located: Iterable[tuple[BlobId, Location]]) -> list[Span]:
@@ -101,17 +108,23 @@ def read_blobs(
         else:
             located.append((blob, place))
     yield from whole(lost)
-    pending: deque[Future[_Found]] = deque()
+    pending: deque[tuple[Span, Future[_Found]]] = deque()
+    bytes_under_way = 0
     with ThreadPoolExecutor(_REQUESTS_UNDER_WAY, thread_name_prefix="read") as pool:
         try:
             for span in plan_spans(located):
-                pending.append(pool.submit(_read_span, store, seal, span))
-                if len(pending) > _REQUESTS_UNDER_WAY:
-                    yield from whole(pending.popleft().result())
+                while pending and (
+                    len(pending) >= _REQUESTS_UNDER_WAY or bytes_under_way + span.length > _BYTES_UNDER_WAY
+                ):
+                    first, under_way = pending.popleft()
+                    yield from whole(under_way.result())
+                    bytes_under_way -= first.length
+                pending.append((span, pool.submit(_read_span, store, seal, span)))
+                bytes_under_way += span.length
             while pending:
-                yield from whole(pending.popleft().result())
+                yield from whole(pending.popleft()[1].result())
         finally:
-            for waiting in pending:
+            for _, waiting in pending:
                 waiting.cancel()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage import reading
 from storage.errors import Damaged, StoreUnreachable
 from storage.format.blob import BlobId, BlobKind, Location, PackId, pack_name
 from storage.format.pack import PackEntry, build_pack, encode_blob
@@ -201,11 +203,43 @@ def test_a_store_that_can_not_be_reached_is_no_damage(store: FaultyStore) -> Non
 
 
 def test_a_reader_who_stops_early_leaves_no_requests_behind(store: FaultyStore) -> None:
-    stored = Stored(store, packs=12, blobs=2, length=100)
+    stored = Stored(store, packs=40, blobs=2, length=100)
     blobs = read_blobs(store, SEAL, stored.index, list(stored.content))
     next(blobs)
     blobs.close()  # type: ignore[attr-defined]
-    assert store.count(*READING) <= 6
+    assert store.count(*READING) <= 17
+
+
+def test_small_pieces_are_fetched_many_at_once_and_large_ones_as_memory_allows(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = Stored(store, packs=20, blobs=1, length=1000)
+    lock, together = threading.Lock(), threading.Barrier(16)
+    under_way = 0
+    most: list[int] = []
+
+    class Watched(FaultyStore):
+        def read_range(self, name: str, start: int, length: int) -> bytes:
+            nonlocal under_way
+            with lock:
+                under_way += 1
+                most.append(under_way)
+                is_of_the_first = len(most) <= together.parties
+            if is_of_the_first:
+                together.wait(timeout=60)
+            found = self.inner.read_range(name, start, length)
+            with lock:
+                under_way -= 1
+            return found
+
+    assert dict(read_blobs(Watched(store), SEAL, stored.index, stored.content)) == stored.content
+    assert max(most) == 16
+
+    most.clear()
+    together = threading.Barrier(1)
+    monkeypatch.setattr(reading, "_BYTES_UNDER_WAY", 2 * max(entry.location.stored for entry in stored.entries))
+    assert dict(read_blobs(Watched(store), SEAL, stored.index, stored.content)) == stored.content
+    assert max(most) <= 2
 
 
 @pytest.mark.parametrize("blobs", [1, 20, 20_000])
