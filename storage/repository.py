@@ -48,6 +48,7 @@ from storage.writing import WriteSession
 
 _READS_AT_ONCE = 8
 _WRITES_AT_ONCE = 8
+_NODE_BYTES_KEPT = 16 * 1024 * 1024
 _CONFIRMATIONS = 5
 """How often a commit looks again after what it looked at moved; sweeps don't come in such numbers."""
 
@@ -75,6 +76,8 @@ class Repository:
         self._source = CachedStore(store, ObjectCache(cache / configuration.id if cache else None))
         self._holdings: Holdings | None = None
         self._unindexed: list[PackEntry] = []
+        self._nodes: dict[BlobId, bytes] = {}
+        self._node_bytes = 0
         self._written: dict[str, int] = {}
         self._published: dict[str, int] = {}
         self._offered: dict[str, Manifest] = {}
@@ -155,6 +158,20 @@ class Repository:
             damaged=damaged,
             reloaded=lambda: look(self._source, self.seal).index,
         )
+
+    def read_nodes(
+        self, blobs: Iterable[BlobId], *, damaged: Callable[[BlobId, Damaged], None] | None = None
+    ) -> Iterator[tuple[BlobId, bytes]]:
+        """As `read`, for nodes of listings. Those that were read are kept: one action walks a listing more than once."""
+        wanted = dict.fromkeys(blobs)
+        kept = {blob: self._nodes[blob] for blob in wanted if blob in self._nodes}
+        yield from kept.items()
+        unread = wanted.keys() - kept.keys()
+        for blob, content in self.read(unread, damaged=damaged) if unread else ():
+            if self._node_bytes + len(content) <= _NODE_BYTES_KEPT:
+                self._nodes[blob] = content
+                self._node_bytes += len(content)
+            yield blob, content
 
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
         """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored.

@@ -26,7 +26,7 @@ def retrieve_file(repository: Repository, file: StoredFile, target: Path, advanc
 
     `advance` hears of the bytes written. After an error an incomplete file is removed.
     """
-    pieces = read_pieces(repository.read, file.pieces)
+    pieces = read_pieces(repository.read_nodes, file.pieces)
     places: dict[BlobId, list[int]] = {}
     for number, piece in enumerate(pieces):
         places.setdefault(piece, []).append(number)
@@ -52,7 +52,7 @@ def read_whole_file(repository: Repository, file: StoredFile, limit: int) -> byt
     """The content of a small stored file; `Damaged` when it is longer than `limit` bytes."""
     if file.size > limit:
         raise _wrong_length(file.name)
-    pieces = read_pieces(repository.read, file.pieces)
+    pieces = read_pieces(repository.read_nodes, file.pieces)
     held = dict(repository.read(pieces))
     content = b"".join(held[piece] for piece in pieces)
     if len(content) != file.size:
@@ -63,10 +63,10 @@ def read_whole_file(repository: Repository, file: StoredFile, limit: int) -> byt
 def folder_entries(repository: Repository, folder: StoredFolder, *, lost: Lost | None = None) -> Iterator[FolderEntry]:
     """The entries of a stored folder, by name; with `lost`, all that can be listed (see `read_folder`)."""
     if lost is None:
-        return read_folder(repository.read, folder.entries)
+        return read_folder(repository.read_nodes, folder.entries)
 
     def fetch(blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
-        return repository.read(blobs, damaged=lambda *_: None)
+        return repository.read_nodes(blobs, damaged=lambda *_: None)
 
     return read_folder(fetch, folder.entries, lost=lost)
 
@@ -116,7 +116,7 @@ def holds_entry(seal: Seal, entry: FolderEntry, parts: Iterable[bytes]) -> bool:
 
 
 def _parts(repository: Repository, entry: FolderEntry) -> Iterator[bytes]:
-    pieces = read_pieces(repository.read, entry.content)
+    pieces = read_pieces(repository.read_nodes, entry.content)
     for start in range(0, len(pieces), _PARTS_AT_ONCE):
         group = pieces[start : start + _PARTS_AT_ONCE]
         held = dict(repository.read(group))

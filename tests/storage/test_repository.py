@@ -214,6 +214,28 @@ def test_a_manifest_that_a_late_listing_does_not_show_is_asked_for_itself() -> N
     assert open_repository(store.inner).snapshots() == [first, ref]
 
 
+def test_nodes_that_were_read_once_are_not_fetched_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = back_up(create_repository(store), FIRST, run=0)
+    counting = FaultyStore(store)
+    repository = open_repository(counting)
+    nodes = [folder.entries.root for folder in repository.manifest(ref).folders]
+    nodes += [file.pieces.root for file in repository.manifest(ref).files]
+    wanted = [node for node in nodes if node is not None]
+    first = dict(repository.read_nodes(wanted[:1]))
+    before = counting.count("read_range")
+    both = dict(repository.read_nodes([*wanted, *wanted]))
+    assert both.keys() == set(wanted)
+    assert both.items() >= first.items()
+    assert counting.count("read_range") == before + 1
+    assert dict(repository.read_nodes(wanted)) == both
+    assert counting.count("read_range") == before + 1
+
+    monkeypatch.setattr("storage.repository._NODE_BYTES_KEPT", 10)
+    repository = open_repository(counting)
+    assert dict(repository.read_nodes(wanted)) == dict(repository.read_nodes(wanted)) == both
+    assert counting.count("read_range") > before + 2
+
+
 # Making and opening.
 
 
