@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from storage.errors import ClockUntrusted, StorageError
-from storage.store import Store
+from storage.store import Listings, Store
 
 PROBES = "probe"
 MOST_SKEW = timedelta(minutes=5)
@@ -52,19 +53,22 @@ class Stopwatch:
         return max(awake, self._clock.now() - self._began)
 
 
-def store_time(store: Store, clock: Clock) -> datetime:
-    """The time by the store's clock (UTC), told by an object that is written, listed and removed again.
+def store_time(store: Store, clock: Clock, folders: Sequence[str] = ()) -> tuple[datetime, Listings]:
+    """The time by the store's clock (UTC), and what lies in `folders`.
 
-    Raises ClockUntrusted when this computer's own clock differs from it by more than `MOST_SKEW`.
+    An object that is written, listed and removed again tells the time; the folders are listed after it, or with it, as
+    `Store.list_together` does. Raises ClockUntrusted when this computer's own clock differs from the store's by more
+    than `MOST_SKEW`.
     """
     name = f"{PROBES}/{os.urandom(16).hex()}"
     store.write(name, b"What time is it?\n")
     try:
-        seen = {item.name: item.modified for item in store.list(PROBES)}
+        listed = store.list_together((PROBES, *folders))
     finally:
         # A probe that stays behind is swept by a later one.
         with contextlib.suppress(StorageError):
             store.remove(name)
+    seen = {item.name: item.modified for item in listed[PROBES]}
     if name not in seen:
         raise ClockUntrusted(
             f"{store.url} does not list an object that was just written",
@@ -77,7 +81,5 @@ def store_time(store: Store, clock: Clock) -> datetime:
             f"{clock.now():%Y-%m-%d %H:%M:%S} UTC",
             "Set the one that is wrong right, then try again; until then nothing is removed",
         )
-    for stale, modified in seen.items():
-        if now - modified > timedelta(days=1):
-            store.remove(stale)
-    return now
+    store.remove_all(stale for stale, modified in seen.items() if now - modified > timedelta(days=1))
+    return now, listed

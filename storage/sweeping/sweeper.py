@@ -18,6 +18,7 @@ from storage.holdings import Holdings
 from storage.index import Index
 from storage.reading import read_blobs, read_pack_table
 from storage.repository import Repository, SnapshotRef, snapshots_among
+from storage.store import Listings, StoredObject
 from storage.sweeping.garbage import Needs, PackUse, Rules, decide
 from storage.sweeping.index_folding import fold, foldable
 from storage.sweeping.plan import SweepPlan, Swept
@@ -28,6 +29,7 @@ from storage.walking import Walk
 from storage.writing import WriteSession
 
 _LISTINGS = 5
+_SEEN_TOGETHER = ("snapshots", TRASH, CENSUS)
 _CENSUSES_KEPT = 2
 _BLOBS_AT_ONCE = 4096
 _ASKS_FROM = 256 * 1024 * 1024
@@ -59,10 +61,9 @@ class Sweeper:
 
         Raises ClockUntrusted, and Damaged when a manifest or a listing can't be read, too.
         """
-        store = self._repository.store
-        self._now = store_time(store, self._clock)
         self._listed = Stopwatch(self._clock)
-        self._live, self._forgotten = self._settled_listing()
+        self._now, listed = store_time(self._repository.store, self._clock, _SEEN_TOGETHER)
+        self._live, self._forgotten, self._censuses = self._settled(listed)
         # What is in place as well is about to be forgotten, or about to be forgotten once more.
         in_trash_only = [one for one in self._forgotten if one.ref not in set(self._live)]
         expired = [one for one in in_trash_only if self._now - one.forgotten_at >= self._rules.undo]
@@ -119,15 +120,15 @@ class Sweeper:
             resealed_objects=resealed,
         )
 
-    def _settled_listing(self) -> tuple[list[SnapshotRef], list[Forgotten]]:
-        """Snapshots and trash, listed until twice the same is seen: one that is just moved must not be missed."""
+    def _settled(self, listed: Listings) -> tuple[list[SnapshotRef], list[Forgotten], list[str]]:
+        """Snapshots, trash and censuses, listed until it is twice the same: one that is just moved must not be missed."""
         before = None
         for _ in range(_LISTINGS):
-            listed = self._repository.store.list_together(("snapshots", TRASH))
             seen = snapshots_among(listed["snapshots"]), forgotten_among(listed[TRASH])
             if seen == before:
-                return seen
+                return *seen, _oldest_first(listed[CENSUS])
             before = seen
+            listed = self._repository.store.list_together(_SEEN_TOGETHER)
         raise SweepRefused(
             f"The snapshots in {self._repository.store.url} look different each time they are listed",
             "Try again when no backup is running",
@@ -170,9 +171,8 @@ class Sweeper:
         if self._accept:
             return
         store = self._repository.store
-        names = self._censuses()
-        if names:
-            expected = self._expected(names[-1])
+        if self._censuses:
+            expected = self._expected(self._censuses[-1])
             replaced = {f"{one.profile_key}/{earlier}" for one in manifests for earlier in earlier_ids(one)}
             gone = sorted(expected - _names_of(self._live, self._forgotten) - replaced)
             if gone:
@@ -217,12 +217,7 @@ class Sweeper:
         name = census_name(plan.now, self._random_bytes(4))
         census = Census(name, frozenset(_names_of(self._live, plan.waiting)))
         store.write(name, write_census(self._repository.seal, census))
-        store.remove_all(self._censuses()[:-_CENSUSES_KEPT])
-
-    def _censuses(self) -> list[str]:
-        """The names of all censuses, oldest first: by when they were taken, which may be long before they arrived."""
-        found = [item for item in self._repository.store.list(CENSUS) if is_census_name(item.name)]
-        return [item.name for item in sorted(found, key=lambda item: (item.name.partition("-")[0], item.modified))]
+        store.remove_all([*self._censuses, name][:-_CENSUSES_KEPT])
 
     def _judge(self, finding: Finding, uses: Iterable[PackUse]) -> None:
         for packs in parts_of(use.pack for use in uses):
@@ -286,6 +281,12 @@ class Sweeper:
                 pass
         for pack in fresh.packs():
             read_pack_table(repository.store, repository.seal, pack, lengths[pack_name(pack)])
+
+
+def _oldest_first(censuses: Iterable[StoredObject]) -> list[str]:
+    """The names of all censuses, oldest first: by when they were taken, which may be long before they arrived."""
+    found = [item for item in censuses if is_census_name(item.name)]
+    return [item.name for item in sorted(found, key=lambda item: (item.name.partition("-")[0], item.modified))]
 
 
 def _names_of(live: Iterable[SnapshotRef], forgotten: Iterable[Forgotten]) -> set[str]:

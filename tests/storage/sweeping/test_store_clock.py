@@ -15,8 +15,20 @@ def test_the_time_is_the_stores_own() -> None:
     clock, own = FakeClock(), FakeClock()
     clock.pass_by(minutes=4)
     store = ClockedStore(clock)
-    assert store_time(store, own) == clock.now()
+    assert store_time(store, own)[0] == clock.now()
     assert store.objects == {}
+
+
+def test_folders_are_listed_with_the_time_or_after_it() -> None:
+    clock = FakeClock()
+    store = FaultyStore(ClockedStore(clock))
+    store.write("snapshots/a", b"1")
+    store.requests.clear()
+    now, listed = store_time(store, clock, ("snapshots", "trash"))
+    assert now == clock.now()
+    assert [item.name for item in listed["snapshots"]] == ["snapshots/a"]
+    assert listed["trash"] == []
+    assert [one.name for one in store.requests if one.verb == "list"] == ["probe", "snapshots", "trash"]
 
 
 @pytest.mark.parametrize("seconds", [-301, 301])

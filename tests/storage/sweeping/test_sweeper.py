@@ -454,6 +454,35 @@ def test_damage_stops_a_sweep(place: Place, harm: Callable[[Place, SnapshotRef],
     assert place.inner.objects == before
 
 
+def test_what_another_sweep_let_expire_while_this_one_looked_has_not_vanished(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.forget(place.back_up(A))
+    place.back_up(C)
+    place.sweep()  # its census expects both
+    place.days(8)
+    other, listed, looks = place.sweeper(), place.store.list, itertools.count()
+
+    def meanwhile(prefix: str) -> list[StoredObject]:
+        found = listed(prefix)
+        if prefix == "snapshots" and next(looks) == 0:
+            other.carry_out(other.plan())
+        return found
+
+    monkeypatch.setattr(place.store, "list", meanwhile)
+    assert place.plan().expired == ()
+
+
+def test_no_more_censuses_than_needed_are_kept(place: Place) -> None:
+    place.back_up(A)
+    taken = []
+    for _ in range(4):
+        place.days(1)
+        place.sweep()
+        taken.append(place.names("census")[-1])
+    assert place.names("census") == taken[-2:]
+
+
 def test_a_damaged_census_stops_a_sweep(place: Place) -> None:
     place.back_up(A)
     place.inner.write(census_name(place.clock.now(), bytes(4)), b"nothing that was ever sealed")
