@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -75,6 +75,7 @@ class Repository:
         self.seal = seal
         self._source = CachedStore(store, ObjectCache(cache / configuration.id if cache else None))
         self._holdings: Holdings | None = None
+        self._looking: Future[Holdings] | None = None
         self._unindexed: list[PackEntry] = []
         self._nodes: dict[BlobId, bytes] = {}
         self._node_bytes = 0
@@ -126,10 +127,18 @@ class Repository:
         with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="manifests") as pool:
             yield from pool.map(read, refs)
 
+    def look_ahead(self) -> None:
+        """Begin to look at what the repository holds, for `holdings` to tell: while something else is done."""
+        if self._holdings is None and self._looking is None:
+            pool = ThreadPoolExecutor(1, thread_name_prefix="look ahead")
+            self._looking = pool.submit(look, self._source, self.seal)
+            pool.shutdown(wait=False)
+
     def holdings(self) -> Holdings:
         """What the repository was seen to hold; looked at once, and again after `forget_index`."""
         if self._holdings is None:
-            self._holdings = look(self._source, self.seal)
+            looking, self._looking = self._looking, None
+            self._holdings = looking.result() if looking is not None else look(self._source, self.seal)
             self._unindexed = list(self._holdings.unindexed)
         return self._holdings
 
@@ -143,7 +152,7 @@ class Repository:
 
     def forget_index(self) -> None:
         """Let the next use of the index look anew."""
-        self._holdings = None
+        self._holdings = self._looking = None
         self._written.clear()
 
     def read(

@@ -74,6 +74,7 @@ def snapshot(job: Job, *, force: bool = False) -> Source | Unchanged | Busy:
     """Take a consistent copy of the collection and prove it, then list the media."""
     if not force and (last := _last_if_nothing_changed(job)):
         return Unchanged(last)
+    job.repository.look_ahead()
     taken_at = datetime.now().astimezone()
     try:
         return _source(job, taken_at)

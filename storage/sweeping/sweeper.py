@@ -121,7 +121,7 @@ class Sweeper:
         )
 
     def _settled(self, listed: Listings) -> tuple[list[SnapshotRef], list[Forgotten], list[str]]:
-        """Snapshots, trash and censuses, listed until it is twice the same: one that is just moved must not be missed."""
+        """Snapshots, trash and censuses, listed until twice the same is seen: what is just moved must not be missed."""
         before = None
         for _ in range(_LISTINGS):
             seen = snapshots_among(listed["snapshots"]), forgotten_among(listed[TRASH])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -212,6 +212,38 @@ def test_a_manifest_that_a_late_listing_does_not_show_is_asked_for_itself() -> N
     ref = back_up(open_repository(late), SECOND, run=1)
     assert late.count("size", folder="snapshots/") == 1
     assert open_repository(store.inner).snapshots() == [first, ref]
+
+
+def test_a_look_ahead_is_what_holdings_tell_and_is_made_once(store: Store) -> None:
+    back_up(create_repository(store), FIRST, run=0)
+    looked = Event()
+
+    class Noticing(FaultyStore):
+        def list(self, prefix: str) -> list[StoredObject]:
+            looked.set()
+            return super().list(prefix)
+
+    counting = Noticing(store)
+    repository = open_repository(counting)
+    repository.look_ahead()
+    assert looked.wait(60)
+    repository.look_ahead()
+    assert repository.holdings().packs == open_repository(store).holdings().packs
+    assert counting.count("list", folder="packs") == 1
+    repository.forget_index()
+    repository.holdings()
+    assert counting.count("list", folder="packs") == 2
+
+
+def test_what_a_look_ahead_runs_into_is_told_to_whoever_asks_and_not_twice(store: Store) -> None:
+    back_up(create_repository(store), FIRST, run=0)
+    faulty = FaultyStore(store)
+    repository = open_repository(faulty)
+    faulty.fail(frozenset({"list"}))
+    repository.look_ahead()
+    with pytest.raises(StoreUnreachable):
+        repository.holdings()
+    assert repository.holdings().packs
 
 
 def test_nodes_that_were_read_once_are_not_fetched_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
