@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError  # type: ignore[import-untyped]
+from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.errors import translate_boto_error
 
-from storage.errors import Damaged, ObjectExists, ObjectMissing, StoreRefused
+from storage.errors import Damaged, ObjectExists, ObjectMissing, StorageError, StoreRefused
 from storage.store import Store
 from storage.stores import s3_medium
 from tests.servers.s3_requests import S3Requests
@@ -153,6 +154,43 @@ def test_a_server_that_removes_nothing_together_is_asked_for_each_object(
     assert store.removals_at_once == 1
 
 
+def test_a_bucket_that_wants_a_digest_gets_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one does that locks its objects for a time."""
+    put, digests = S3FileSystem._pipe_file, []
+
+    async def strict(self: Any, path: str, data: bytes, **arguments: Any) -> Any:
+        digests.append(arguments.get("ContentMD5"))
+        if digests[-1] is None:
+            raise _refusal("InvalidRequest", "put_object")
+        return await put(self, path, data, **arguments)
+
+    monkeypatch.setattr(S3FileSystem, "_pipe_file", strict)
+    _mirror(store)
+    store.write("a", b"abc")
+    store.create("b", b"abc")
+
+    of_abc = "kAFQmDzST7DWlj99KOF/cg=="
+    assert digests == [None, of_abc, of_abc]
+    assert store.read("a") == store.read("b") == b"abc"
+
+
+def test_a_put_that_is_refused_for_another_reason_is_told_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    async def refusing(self: Any, path: str, data: bytes, **arguments: Any) -> Any:
+        tries.append(arguments)
+        raise _refusal("InvalidRequest", "put_object")
+
+    monkeypatch.setattr(S3FileSystem, "_pipe_file", refusing)
+    _mirror(store)
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            store.write("a", b"abc")
+    assert len(tries) == 3
+
+
 def test_a_removal_that_the_answer_says_was_refused_is_told(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a/1", "a/2"):
         store.write(name, b"1")
@@ -170,14 +208,25 @@ def test_a_removal_that_the_answer_says_was_refused_is_told(store: Store, monkey
         store.remove_all(["a/1", "a/2"])
 
 
+def _refusal(code: str, method: str) -> BaseException:
+    answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    refusal: BaseException = translate_boto_error(ClientError(answer, method))
+    return refusal
+
+
+def _mirror(store: Store) -> None:
+    """Let the filesystem's method for outsiders be made anew: fsspec makes it for each filesystem when it is opened."""
+    filesystem = store._medium._filesystem  # type: ignore[attr-defined]
+    filesystem.pipe_file = sync_wrapper(filesystem._pipe_file, obj=filesystem)
+
+
 def _refuse(monkeypatch: pytest.MonkeyPatch, argument: str, code: str) -> None:
     """Let the server refuse what is asked with this argument."""
     answered = S3FileSystem.call_s3
 
     def refused(self: Any, method: str, **arguments: Any) -> Any:
         if argument in arguments:
-            answer = {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
-            raise translate_boto_error(ClientError(answer, method))
+            raise _refusal(code, method)
         return answered(self, method, **arguments)
 
     monkeypatch.setattr(S3FileSystem, "call_s3", refused)
