@@ -81,8 +81,12 @@ class RotationPlan:
     unreadable: tuple[str, ...] = field(default=())
 
 
-def list_slots(store: Store, configuration: Configuration) -> SlotListing:
-    """What `keys/` holds for this repository. Slots that were made for another one are passed over."""
+Fetched = tuple[KeySlot | StorageError, ...]
+"""What lies in `keys/`: slots, and what is wrong with those that can't be read."""
+
+
+def fetch_slots(store: Store) -> Fetched:
+    """What `keys/` holds, for whichever repository."""
 
     def read(item: StoredObject) -> KeySlot | StorageError | None:
         if item.size > LONGEST_SLOT:
@@ -98,7 +102,12 @@ def list_slots(store: Store, configuration: Configuration) -> SlotListing:
 
     items = [item for item in store.list("keys") if slot_of_name(item.name) is not None]
     with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="slots") as pool:
-        found = list(pool.map(read, items[:MOST_SLOTS]))
+        return tuple(found for found in pool.map(read, items[:MOST_SLOTS]) if found is not None)
+
+
+def list_slots(store: Store, configuration: Configuration, fetched: Fetched | None = None) -> SlotListing:
+    """The slots of this repository, among those `fetched` if they were. What was made for another one is left out."""
+    found = fetch_slots(store) if fetched is None else fetched
     slots = [slot for slot in found if isinstance(slot, KeySlot) and slot.repository == configuration.id]
     return SlotListing(
         tuple(sorted(slots, key=lambda slot: (slot.created_at, slot.generation, slot.id))),
@@ -106,27 +115,44 @@ def list_slots(store: Store, configuration: Configuration) -> SlotListing:
     )
 
 
-def unlock(store: Store, configuration: Configuration, secret: Secret) -> Unlocked:
+def unlock(store: Store, configuration: Configuration, secret: Secret, fetched: Fetched | None = None) -> Unlocked:
     """Open the repository's keys with `secret`: of all slots that it opens, the one that knows the newest key.
 
     Raises SecretRefused when it opens none, and Damaged when there is no slot that can be read.
     """
-    listing = list_slots(store, configuration)
+    listing = list_slots(store, configuration, fetched)
+    found = _opened(listing, secret)
+    if found is None and fetched is not None:
+        # Of a repository that was just made, they may have been fetched too early.
+        before, listing = listing, list_slots(store, configuration)
+        found = _opened(listing, secret) if listing != before else None
+    if found is None:
+        raise _not_opened(store, listing, secret)
+    return found
+
+
+def _opened(listing: SlotListing, secret: Secret) -> Unlocked | None:
     # Of a rotation that was cut short there may be two slots for one secret.
     for slot in sorted(listing.slots, key=lambda slot: slot.generation, reverse=True):
         keyring = unwrap_keyring(slot, secret)
         if keyring is not None:
             return Unlocked(keyring, slot)
-    raise _not_opened(store, listing, secret)
+    return None
 
 
-def unlock_once(store: Store, configuration: Configuration, secret: Secret) -> Keyring:
+def has_unlocked() -> bool:
+    """Whether keys were opened in this process, so that it may know what it needs."""
+    with _remembered_lock:
+        return bool(_remembered)
+
+
+def unlock_once(store: Store, configuration: Configuration, secret: Secret, fetched: Fetched | None = None) -> Keyring:
     """As `unlock`, but what was opened in this process a while ago is not opened again: guessing takes its time."""
     mark = _mark(configuration, secret)
     with _remembered_lock:
         found = _remembered.get(mark)
         if found is None or time.monotonic() - found[1] > _TRUSTED_FOR_S:
-            found = unlock(store, configuration, secret).keyring, time.monotonic()
+            found = unlock(store, configuration, secret, fetched).keyring, time.monotonic()
             _remembered[mark] = found
     return found[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from storage.format.key_slot import slot_name, slot_of_name
 from storage.format.keyring import new_keyring
 from storage.format.sealing import AesSeal, OpenSeal, Seal
 from storage.format.secret import Secret
-from storage.keys import add_slot, unlock_once
+from storage.keys import Fetched, add_slot, fetch_slots, has_unlocked, unlock_once
 from storage.repository import Repository, stored_configuration
 from storage.store import Store
 
@@ -54,8 +55,12 @@ def open_repository(store: Store, cache: Path | None = None, secret: SecretSourc
     Raises NotEncrypted when there is a secret and the repository says that it needs none: someone may have put an open
     one in the place of an encrypted one. Raises SecretMissing and SecretRefused.
     """
-    configuration = found_configuration(store)
-    return Repository(store, configuration, _seal(store, configuration, secret), cache)
+    with ThreadPoolExecutor(1, thread_name_prefix="slots") as pool:
+        # Whoever brings a secret expects that there are slots: they are fetched while it is found out whose they are.
+        early = isinstance(secret, Secret) and not has_unlocked()
+        slots = pool.submit(fetch_slots, store) if early else None
+        configuration = found_configuration(store)
+    return Repository(store, configuration, _seal(store, configuration, secret, slots), cache)
 
 
 def found_configuration(store: Store) -> Configuration:
@@ -81,7 +86,7 @@ def open_or_create_repository(store: Store, cache: Path | None = None, secret: S
     return create_repository(store, cache, secret)
 
 
-def _seal(store: Store, configuration: Configuration, secret: SecretSource) -> Seal:
+def _seal(store: Store, configuration: Configuration, secret: SecretSource, slots: Future[Fetched] | None) -> Seal:
     identity = bytes.fromhex(configuration.id)
     if configuration.sealing is Sealing.OPEN:
         if isinstance(secret, Secret):
@@ -95,7 +100,7 @@ def _seal(store: Store, configuration: Configuration, secret: SecretSource) -> S
         secret = secret()
     if secret is None:
         raise secret_missing(store.url)
-    return AesSeal(identity, unlock_once(store, configuration, secret))
+    return AesSeal(identity, unlock_once(store, configuration, secret, slots.result() if slots else None))
 
 
 def secret_missing(url: str) -> SecretMissing:

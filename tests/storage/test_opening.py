@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -11,7 +12,7 @@ from storage.format.configuration import CONFIGURATION_NAME, Configuration, Seal
 from storage.format.key_slot import LEAST_COST
 from storage.format.secret import Secret, typed_secret
 from storage.opening import create_repository, open_or_create_repository, open_repository
-from storage.store import Store
+from storage.store import Store, StoredObject
 from storage.stores.address import open_store
 from tests.faults.faulty_store import ANY, FaultyStore
 from tests.storage.small_backup import back_up, restore, source_of
@@ -105,6 +106,43 @@ def test_a_repository_that_was_told_to_be_open_gives_no_wrong_byte(store: Store)
         open_repository(store, None, SECRET)
     with pytest.raises(StorageError):
         restore(open_repository(store), ref)
+
+
+def test_slots_are_fetched_while_it_is_found_out_whose_they_are(store: Store) -> None:
+    create_repository(store, None, SECRET)
+    keys.forget_unlocked()
+    both = Barrier(2)
+
+    class Together(FaultyStore):
+        """Answers neither before both were asked."""
+
+        def read(self, name: str) -> bytes:
+            if name == CONFIGURATION_NAME:
+                both.wait(timeout=60)
+            return super().read(name)
+
+        def list(self, prefix: str) -> list[StoredObject]:
+            both.wait(timeout=60)
+            return super().list(prefix)
+
+    assert open_repository(Together(store), None, SECRET).seal.generation == 1
+    again = FaultyStore(store)
+    open_repository(again, None, SECRET)
+    assert [one.name for one in again.requests] == [CONFIGURATION_NAME]
+
+
+def test_a_slot_that_was_not_there_yet_when_slots_were_fetched_is_found(store: Store) -> None:
+    create_repository(store, None, SECRET)
+    keys.forget_unlocked()
+
+    class Early(FaultyStore):
+        """The first listing is of before the repository was made."""
+
+        def list(self, prefix: str) -> list[StoredObject]:
+            found = super().list(prefix)
+            return found if self.count("list") > 1 else []
+
+    assert open_repository(Early(store), None, SECRET).seal.generation == 1
 
 
 def test_two_repositories_with_one_passphrase_share_no_key(store: Store, tmp_path: Path) -> None:
