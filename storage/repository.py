@@ -337,6 +337,7 @@ class Repository:
             if present.get(name) != length and self.store.size(name) != length:
                 self._source.cache.drop(name)
                 self.store.remove(name)
+                self._published.clear()
                 raise Damaged(
                     f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
                     "Check that disk or server, then run the backup again",

@@ -191,15 +191,21 @@ def test_a_manifest_that_did_not_arrive_whole_is_taken_away_and_told(kept: int, 
     """The store says that all is well, and kept a part of it, or nothing."""
 
     class Forgetful(FaultyStore):
+        forgets = True
+
         def create(self, name: str, data: bytes) -> None:
-            if kept:
-                self.inner.create(name, data[:kept])
+            if kept or not self.forgets:
+                self.inner.create(name, data[:kept] if self.forgets else data)
 
     store, first = prepared()
+    forgetful = Forgetful(store.inner)
+    repository = open_repository(forgetful, tmp_path)
     with pytest.raises(Damaged, match="did not arrive whole"):
-        back_up(open_repository(Forgetful(store.inner), tmp_path), SECOND, run=1)
+        back_up(repository, SECOND, run=1)
     assert open_repository(store.inner, tmp_path).snapshots() == [first]
     assert list((tmp_path).glob("*/snapshots/**/*-*-*")) == []
+    forgetful.forgets = False
+    assert restore(repository, back_up(repository, SECOND, run=2)) == SECOND
 
 
 def test_a_manifest_that_a_late_listing_does_not_show_is_asked_for_itself() -> None:
