@@ -9,7 +9,7 @@ import traceback
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from cli.options import PLAIN_OPTIONS
 from cli.output import never_fail_on_odd_letters, say, say_trouble, show_text
@@ -17,32 +17,50 @@ from cli.session import Exit, refusal
 from recollect import __version__
 from recollect.short_life import live_shortly
 
-COMMANDS = (
-    "profiles",
-    "init",
-    "backup",
-    "snapshots",
-    "restore",
-    "forget",
-    "prune",
-    "stats",
-    "verify",
-    "repair",
-    "audit",
-    "deleted",
-    "key",
-    "sample",
-)
-"""Each is a function of that name, or a group of commands, in the module of that name beside this one."""
+COMMANDS = {
+    "profiles": "List the profiles on this computer.",
+    "init": "Make an empty place a repository, encrypted unless it stays on this computer, and show its recovery key "
+    "once.",
+    "backup": "Back up profiles: collection, media and deletion log. Anki may be open meanwhile.",
+    "snapshots": "List the snapshots in a repository, oldest first.",
+    "restore": "Restore a snapshot, into an empty folder or in place.",
+    "forget": "Move snapshots to the trash. They can be had back for a week; the last good one of a profile can't be "
+    "forgotten.",
+    "prune": "Let go of snapshots over the retention limits (Anki's own rule), and free the space that nothing needs "
+    "any more.",
+    "stats": "Show what a repository holds and what it costs, by profile and in all.",
+    "verify": "Verify that a repository holds all that its snapshots need, and name what is lost if it does not.",
+    "repair": "Repair a damaged repository: set aside what is damaged, save what is whole, and heal from this "
+    "computer.",
+    "audit": "Show what was done, skipped or failed, newest first.",
+    "deleted": "List the deleted notes in a profile's deletion archive, or write them as files that Anki imports.",
+    "key": "Who can open an encrypted repository: its key slots.",
+    "sample": "Make a base folder with two sample profiles, to try things out on.",
+}
+"""Each is a function of that name, or a group of commands, in the module of that name beside this one.
+
+What it does stands here once more: listing the commands must not load all that they need, which takes a second.
+"""
 
 
 class _Commands(TyperGroup):
-    """The table of commands; looking one up imports it."""
+    """The table of commands; looking one up imports it, but for the list of all."""
+
+    _listing = False
 
     def list_commands(self, _ctx: Any) -> list[str]:
         return list(COMMANDS)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if self._listing:
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name])
         # A name that is none needs them all, so that the hint can tell which ones are like it.
         for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:

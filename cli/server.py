@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import http
-import http.client
 import os
-import urllib.error
-import urllib.request
 
 from cli.output import say
 from cli.session import usage
@@ -36,10 +32,15 @@ def use_server(wanted: bool | None) -> bool:
 
 
 def _answers(url: str) -> bool:
+    # Only where a server is named: loading these takes longer than most of what a command does besides.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     if not url.startswith(("http://", "https://")):
         return False
     try:
         with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_PATIENCE_S) as answer:  # noqa: S310
-            return bool(answer.status == http.HTTPStatus.OK)
+            return bool(answer.status == http.client.OK)
     except (urllib.error.URLError, OSError, ValueError, http.client.HTTPException):
         return False

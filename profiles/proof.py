@@ -16,6 +16,9 @@ from profiles.unicase import register
 _TABLES: Final = ("col", "notes", "cards", "revlog")
 _OLDEST_SCHEMA: Final = 11
 _SKIPPED_SCHEMAS: Final = (12, 13)
+_CACHE_KIB: Final = 64 * 1024
+"""The check looks up every review in every index, here and there: pages that are kept need not be read again. With
+SQLite's usual 2 MiB it took a quarter longer."""
 _FINDINGS_LOOKED_AT: Final = 10_000
 _ORDER_FINDING: Final = re.compile(
     r"row (?:\d+ )?(?:missing from index|not in PRIMARY KEY order for) (?P<by_row>.+)"
@@ -85,6 +88,7 @@ def prove(copy: Path, *, original: Path | None = None) -> CollectionFacts:
     named = original or copy
     page_size = _checked_header(copy, named)
     with opened_copy(copy, original=original) as connection:
+        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
         _check_structure(connection, named)
         # Only true tables: a view of that name could be made to run for ever.
         tables = {

@@ -12,10 +12,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
-import numpy
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy
+    from numpy.typing import NDArray
 
 HEADER_SIZE: Final = 32
 FRAME_HEADER_SIZE: Final = 24
@@ -101,6 +102,7 @@ class _Weights:
 
     One pair of words takes (s0, s1) to (s0 + s1 + a, s0 + 2*s1 + a + b), so each word counts with a fixed weight that
     only depends on how many pairs follow it. A whole frame is then one product, which numpy does in microseconds.
+    It is loaded where there is a log to read: of a collection that was closed well there is none.
     """
 
     words: NDArray[numpy.uint32]
@@ -109,6 +111,8 @@ class _Weights:
 
 @functools.lru_cache(maxsize=8)
 def _weights(page_size: int) -> _Weights:
+    import numpy  # noqa: PLC0415
+
     pairs = (8 + page_size) // 8
     words = numpy.empty((pairs * 2, 2), dtype=numpy.uint32)
     m00, m01, m10, m11 = 1, 0, 0, 1
@@ -121,6 +125,8 @@ def _weights(page_size: int) -> _Weights:
 
 def valid_frames(log: BinaryIO, header: WalHeader) -> Iterator[Frame]:
     """The frames of the valid prefix, in order, committed or not. Reads `log` about 1 MiB at a time."""
+    import numpy  # noqa: PLC0415
+
     frame_size = FRAME_HEADER_SIZE + header.page_size
     batch_size = max(1, _BATCH_BYTES // frame_size) * frame_size
     weights = _weights(header.page_size)

@@ -1,4 +1,7 @@
-"""Opening a repository, and making one."""
+"""Opening a repository, and making one.
+
+What works with keys is loaded where there are any, with the encryption below it.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,18 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from storage.errors import NoRepositoryYet, NotARepository, NotEncrypted, ObjectExists, ObjectMissing, SecretMissing
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, Sealing, write_configuration
-from storage.format.key_slot import slot_name, slot_of_name
 from storage.format.keyring import new_keyring
 from storage.format.sealing import AesSeal, OpenSeal, Seal
 from storage.format.secret import Secret
-from storage.keys import Fetched, add_slot, fetch_slots, has_unlocked, unlock_once
 from storage.repository import Repository, stored_configuration
 from storage.store import Store
+
+if TYPE_CHECKING:
+    from storage.keys import Fetched
 
 SecretSource = Secret | Callable[[], Secret] | None
 """A secret that the repository must be encrypted with; or one that is asked for only where it is; or none."""
@@ -30,6 +35,9 @@ def create_repository(
 
     A place that is one already, also by another's hand just now, is opened.
     """
+    from storage.format.key_slot import slot_name
+    from storage.keys import add_slot
+
     _refuse_foreign_content(store)
     if store.size(CONFIGURATION_NAME) is not None:
         return open_repository(store, cache, secret)
@@ -57,8 +65,7 @@ def open_repository(store: Store, cache: Path | None = None, secret: SecretSourc
     """
     with ThreadPoolExecutor(1, thread_name_prefix="slots") as pool:
         # Whoever brings a secret expects that there are slots: they are fetched while it is found out whose they are.
-        early = isinstance(secret, Secret) and not has_unlocked()
-        slots = pool.submit(fetch_slots, store) if early else None
+        slots = pool.submit(_slots_unless_unlocked, store) if isinstance(secret, Secret) else None
         configuration = found_configuration(store)
     return Repository(store, configuration, _seal(store, configuration, secret, slots), cache)
 
@@ -86,7 +93,15 @@ def open_or_create_repository(store: Store, cache: Path | None = None, secret: S
     return create_repository(store, cache, secret)
 
 
-def _seal(store: Store, configuration: Configuration, secret: SecretSource, slots: Future[Fetched] | None) -> Seal:
+def _slots_unless_unlocked(store: Store) -> Fetched | None:
+    from storage.keys import fetch_slots, has_unlocked
+
+    return None if has_unlocked() else fetch_slots(store)
+
+
+def _seal(
+    store: Store, configuration: Configuration, secret: SecretSource, slots: Future[Fetched | None] | None
+) -> Seal:
     identity = bytes.fromhex(configuration.id)
     if configuration.sealing is Sealing.OPEN:
         if isinstance(secret, Secret):
@@ -100,6 +115,8 @@ def _seal(store: Store, configuration: Configuration, secret: SecretSource, slot
         secret = secret()
     if secret is None:
         raise secret_missing(store.url)
+    from storage.keys import unlock_once
+
     return AesSeal(identity, unlock_once(store, configuration, secret, slots.result() if slots else None))
 
 
@@ -114,6 +131,8 @@ def secret_missing(url: str) -> SecretMissing:
 
 def _refuse_foreign_content(store: Store) -> None:
     """A repository is only made in an empty place: a mistyped address must not fill a folder of something else."""
+    from storage.format.key_slot import slot_of_name
+
     found = [item.name for item in store.list("")]
     if any(name.startswith("snapshots/") for name in found) and CONFIGURATION_NAME not in found:
         raise NotARepository(

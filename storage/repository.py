@@ -1,4 +1,8 @@
-"""A repository: the place where backups live, opened."""
+"""A repository: the place where backups live, opened.
+
+The index, and all that works with it, is loaded by the first method that needs it, with Arrow and NumPy below it: a run
+that finds nothing new, and whoever only reads manifests, is done sooner than those are loaded.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from storage.errors import (
     Damaged,
@@ -35,16 +38,18 @@ from storage.format.manifest import (
     trash_name,
     write_manifest,
 )
-from storage.format.pack import PackEntry
 from storage.format.sealing import Seal
 from storage.format.verdict import VERDICTS
-from storage.holdings import Holdings, distrusted_packs, look, read_index_file, read_verdicts, verdicts_in
-from storage.index import Index
 from storage.object_cache import CachedStore, ObjectCache
-from storage.reading import read_blobs
 from storage.store import Store, StoredObject
-from storage.walking import Walk
-from storage.writing import WriteSession
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from storage.format.pack import PackEntry
+    from storage.holdings import Holdings
+    from storage.index import Index
+    from storage.writing import WriteSession
 
 _READS_AT_ONCE = 8
 _WRITES_AT_ONCE = 8
@@ -131,16 +136,21 @@ class Repository:
         """Begin to look at what the repository holds, for `holdings` to tell: while something else is done."""
         if self._holdings is None and self._looking is None:
             pool = ThreadPoolExecutor(1, thread_name_prefix="look ahead")
-            self._looking = pool.submit(look, self._source, self.seal)
+            self._looking = pool.submit(self._look)
             pool.shutdown(wait=False)
 
     def holdings(self) -> Holdings:
         """What the repository was seen to hold; looked at once, and again after `forget_index`."""
         if self._holdings is None:
             looking, self._looking = self._looking, None
-            self._holdings = looking.result() if looking is not None else look(self._source, self.seal)
+            self._holdings = looking.result() if looking is not None else self._look()
             self._unindexed = list(self._holdings.unindexed)
         return self._holdings
+
+    def _look(self) -> Holdings:
+        from storage.holdings import look
+
+        return look(self._source, self.seal)
 
     def index(self) -> Index:
         """Which blobs are stored and where, as `holdings` found it."""
@@ -148,6 +158,8 @@ class Repository:
 
     def read_index_file(self, name: str) -> pa.Table:
         """The table of one index file. Raises Damaged, and ObjectMissing when it was replaced meanwhile."""
+        from storage.holdings import read_index_file
+
         return read_index_file(self._source, self.seal, name)
 
     def forget_index(self) -> None:
@@ -159,13 +171,15 @@ class Repository:
         self, blobs: Iterable[BlobId], *, damaged: Callable[[BlobId, Damaged], None] | None = None
     ) -> Iterator[tuple[BlobId, bytes]]:
         """Each of `blobs` once, with its plain bytes, in whatever order costs least; `damaged` as in `read_blobs`."""
+        from storage.reading import read_blobs
+
         return read_blobs(
             self.store,
             self.seal,
             self.index(),
             blobs,
             damaged=damaged,
-            reloaded=lambda: look(self._source, self.seal).index,
+            reloaded=lambda: self._look().index,
         )
 
     def read_nodes(
@@ -187,6 +201,8 @@ class Repository:
 
         Its index takes in the packs that no index file names yet, so that they are asked for their tables only once.
         """
+        from storage.writing import WriteSession
+
         index = self.index()
         unindexed, self._unindexed = self._unindexed, []
         return WriteSession(
@@ -289,6 +305,8 @@ class Repository:
         blob in it. Otherwise the manifest's listings are walked by a new index, and what lies in packs that can't be
         relied on is packed anew.
         """
+        from storage.walking import Walk
+
         roots = [file.pieces.root for file in manifest.files] + [folder.entries.root for folder in manifest.folders]
         named = [root for root in roots if root is not None]
         for _ in range(_CONFIRMATIONS):
@@ -305,6 +323,8 @@ class Repository:
 
     def _all_is_as_seen(self) -> bool:
         """Whether every pack that the index relies on, and all that was written here, is there and not condemned."""
+        from storage.holdings import distrusted_packs, read_verdicts, verdicts_in
+
         holdings = self.holdings()
         needed = holdings.index.packs()
         lengths = {pack_name(pack): size for pack, size in needed.items()} | self._written

@@ -7,7 +7,8 @@ from storage.format.blob import PART_BYTES, BlobKind
 from storage.format.manifest import Manifest
 from storage.intake import FolderListing, IdentifiedFile, IdentifiedFolder, identify_file, identify_folder
 from tasks.job import Job
-from tasks.media import COLLECTION, DELETION_LOG, MEDIA_FOLDER, MediaReader, reliable, version_of
+from tasks.media import COLLECTION, DELETION_LOG, MEDIA_FOLDER, reliable
+from tasks.media_reading import MediaReader, version_of
 from tasks.snapshot import Source
 from tasks.step import step
 
@@ -33,7 +34,10 @@ class Contents:
 
 @step("checksum", retried=True)
 def checksum(job: Job, source: Source) -> Contents:
-    """Find out what is new, before a byte is sent; of files that must be new it is enough to know that."""
+    """Find out what is new, before a byte is sent; of files that must be new it is enough to know that.
+
+    Ends when the copy is proven.
+    """
     repository = job.repository
     index, seal = repository.index(), repository.seal
     reader = MediaReader(job.profile.media_folder)
@@ -83,6 +87,7 @@ def checksum(job: Job, source: Source) -> Contents:
             [node for nodes in (media.listing.nodes, *(file.nodes for file in files)) for node, _ in nodes]
         )
     )
+    source.proven()
     return Contents(files=files, media=media, reader=reader, new_bytes=new_bytes, unchanged=unchanged)
 
 

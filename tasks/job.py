@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,6 +40,8 @@ class Job:
         self.repository = repository
         self.settings = active_settings()
         self.staging = staging
+        self.beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
+        """For what is done beside the steps. It has ended before the private folder goes."""
         self._memory = FileMemory(self.settings.cache / "memory" / repository.id / f"{self.profile_key}.sqlite")
         self._known: Mapping[bytes, RememberedFile] | None = None
         self._snapshots: list[SnapshotRef] | None = None
@@ -122,7 +125,9 @@ def job(profile: Profile, repository: Repository) -> Iterator[Job]:
         _sweep(parent)
         staging = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
     try:
-        yield Job(profile, repository, staging)
+        work = Job(profile, repository, staging)
+        with work.beside:
+            yield work
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

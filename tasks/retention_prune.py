@@ -59,7 +59,7 @@ def retention_prune(job: Job, source: Source, stored: SnapshotId) -> Pruned:
     judge, and keeps nothing from being kept here.
     """
     fold(job.repository, foldable(job.repository.holdings()))
-    limits = chosen_limits(job.settings, source.preferences)
+    limits = chosen_limits(job.settings, source.proven().preferences)
     refs = sorted({*job.snapshots(), SnapshotRef(job.profile_key, stored)}, key=lambda ref: ref.id)
     retention = profile_retention(job.repository, refs, limits)
     if held := retention.held():

@@ -1,12 +1,19 @@
-"""The step *snapshot*: a consistent, proven, private copy of the collection, then the media folder listed."""
+"""The step *snapshot*: a consistent private copy of the collection, then the media folder listed.
+
+The copy is proven by a thread of its own, while the media are listed and *checksum* looks for what is new: SQLite
+checks without Python's lock, and nobody changes the private copy. *checksum* ends only when the proof has: nothing of a
+copy that is not sound is ever stored.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from profiles.backup_preferences import RetentionPreferences, backup_preferences
 from profiles.collection_copy import CopyEvidence, SourceStamp, copy_collection, stamp, surely_unchanged
@@ -39,6 +46,14 @@ class Busy:
     trouble: SourceBusy
 
 
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """What a sound copy says of itself: its figures, and how many backups its owner wants kept."""
+
+    facts: CollectionFacts
+    preferences: RetentionPreferences
+
+
 class Source:
     """The profile as it was at one moment. Not a dataclass: Prefect would look through every media file's name."""
 
@@ -48,8 +63,7 @@ class Source:
         snapshot: SnapshotId,
         taken_at: datetime,
         evidence: CopyEvidence,
-        facts: CollectionFacts,
-        preferences: RetentionPreferences,
+        proof: Future[Proven],
         media: MediaFolder,
         media_listed_at_ns: int,
         has_deletion_log: bool,
@@ -59,8 +73,7 @@ class Source:
         """The id that the snapshot will have: chosen once, so that an upload tried again makes no second one."""
         self.taken_at = taken_at
         self.evidence = evidence
-        self.facts = facts
-        self.preferences = preferences
+        self._proof = proof
         self.media = media
         self.media_listed_at_ns = media_listed_at_ns
         self.has_deletion_log = has_deletion_log
@@ -68,10 +81,14 @@ class Source:
             f"The media folder holds {name!r}, {why}: not backed up" for name, why in media.passed_over
         ]
 
+    def proven(self) -> Proven:
+        """What the proof of the copy found; waits for it. Raises CollectionDamaged, and SourceUnreadable."""
+        return self._proof.result()
+
 
 @step("snapshot", retried=False)
 def snapshot(job: Job, *, force: bool = False) -> Source | Unchanged | Busy:
-    """Take a consistent copy of the collection and prove it, then list the media."""
+    """Take a consistent copy of the collection, begin to prove it, and list the media."""
     if not force and (last := _last_if_nothing_changed(job)):
         return Unchanged(last)
     job.repository.look_ahead()
@@ -86,8 +103,7 @@ def _source(job: Job, taken_at: datetime) -> Source:
     profile = job.profile
     with current_progress().stage(f"{profile.name}: copying the collection", None) as stage:
         evidence = copy_collection(profile.collection, job.staged_collection, progress=stage)
-    facts = prove(job.staged_collection, original=profile.collection)
-    preferences = backup_preferences(job.staged_collection)
+    proof = job.beside.submit(_proven, job.staged_collection, profile.collection)
     # Media after the collection: a note refers only to files that are there already.
     media_listed_at_ns = time.time_ns()
     media = list_media(profile.media_folder)
@@ -99,13 +115,17 @@ def _source(job: Job, taken_at: datetime) -> Source:
         snapshot=new_snapshot_id(taken_at, _within_the_second(taken_at)),
         taken_at=taken_at,
         evidence=evidence,
-        facts=facts,
-        preferences=preferences,
+        proof=proof,
         media=media,
         media_listed_at_ns=media_listed_at_ns,
         has_deletion_log=deletion_log is not None,
         remarks=unreadable,
     )
+
+
+def _proven(copy: Path, original: Path) -> Proven:
+    facts = prove(copy, original=original)
+    return Proven(facts, backup_preferences(copy))
 
 
 def _deletion_log(profile: Profile) -> tuple[bytes | None, list[str]]:
@@ -133,7 +153,8 @@ def _last_if_nothing_changed(job: Job) -> str | None:
         return None
     try:
         now = stamp(job.profile.collection)
-        collection_same = surely_unchanged(SourceStamp.from_json(last["stamp"]), now, int(str(last["taken_at_ns"])))
+        if not surely_unchanged(SourceStamp.from_json(last["stamp"]), now, int(str(last["taken_at_ns"]))):
+            return None
         if sys.platform == "win32" and now.wal is not None:
             # NTFS may tell the time of a write only when the file is closed, and Anki keeps its log open.
             return None
@@ -141,10 +162,8 @@ def _last_if_nothing_changed(job: Job) -> str | None:
     except (ProfileError, ValueError, KeyError):
         return None
     known = job.known_files()
-    same = (
-        collection_same
-        and last.get("deletion_log") == deletion_log_state(job)
-        and len(media) == len(known) == len(reliable(media, known))
+    same = last.get("deletion_log") == deletion_log_state(job) and len(media) == len(known) == len(
+        reliable(media, known)
     )
     return newest[0].id if same else None
 

@@ -134,7 +134,8 @@ def _manifest(
 
 def _facts(source: Source) -> dict[str, Fact]:
     """What a person asks of the collection in a backup; `docs/format.md` §7 says what each key means."""
-    facts, evidence, preferences = source.facts, source.evidence, source.preferences
+    proven, evidence = source.proven(), source.evidence
+    facts, preferences = proven.facts, proven.preferences
     last_review = facts.last_review_ms
     return {
         "notes": facts.notes,

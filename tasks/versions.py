@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import platform
-from importlib.metadata import PackageNotFoundError, version
+import sys
+from pathlib import Path
 from typing import Any
 
 from recollect import __version__
@@ -23,7 +24,12 @@ def software_versions() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+    """The version of an installed package, by the name of the folder that describes it.
+
+    The packaging specifications give that name (https://packaging.python.org/specifications/binary-distribution-format/).
+    `importlib.metadata` knows more ways, and takes longer to load than the folders to look through.
+    """
+    for folder in map(Path, sys.path):
+        for described in folder.glob(f"{package}-*.dist-info"):
+            return described.name.removeprefix(f"{package}-").removesuffix(".dist-info")
+    return None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 _COUNTED = """
 import atexit, gc
 searches = []
@@ -27,3 +29,13 @@ def test_a_short_lived_process_looks_for_garbage_neither_as_it_loads_nor_as_it_e
     seldom, frozen = _searches("from recollect.short_life import live_shortly; live_shortly()")
     assert seldom < usual / 10
     assert frozen > 20_000 > nothing_frozen
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="where a system lists the threads of a process")
+def test_a_short_lived_process_loads_numpy_without_threads_of_its_own() -> None:
+    counted = (
+        "from recollect.short_life import live_shortly; live_shortly();"
+        "import os, numpy; print(len(os.listdir('/proc/self/task')))"
+    )
+    shown = subprocess.run([sys.executable, "-c", counted], capture_output=True, text=True, check=True).stdout
+    assert shown == "1\n"

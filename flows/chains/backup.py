@@ -1,4 +1,7 @@
-"""Backing up: *snapshot, checksum, upload, retention-prune, deletion-log-archive*, and the audit row."""
+"""Backing up: *snapshot, checksum, upload, retention-prune, deletion-log-archive*, and the audit row.
+
+What follows the first of these steps, if anything changed, is told in `storing.py`.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +16,12 @@ from profiles.discovery import Found, choose, named
 from profiles.errors import ProfileUnknown
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
-from storage.format.listing import Tree
-from storage.format.manifest import SnapshotId
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited, counts_of
 from tasks.catalog import ROUTINE
-from tasks.checksum import Contents, checksum
-from tasks.deletion_log_archive import deletion_log_archive
 from tasks.job import Job, job
-from tasks.media import DELETION_LOG
 from tasks.place import active_settings, found_profiles, key_of, open_named
-from tasks.retention_prune import retention_prune
-from tasks.snapshot import Busy, Source, Unchanged, deletion_log_state, snapshot
-from tasks.upload import upload
+from tasks.snapshot import Busy, Unchanged, deletion_log_state, snapshot
 
 logger = logging.getLogger("recollect")
 
@@ -64,31 +60,10 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
         audit.note(snapshot=source.snapshot, **counts_of(work.last_manifest()))
         audit.unchanged(f"Nothing has changed since the snapshot {source.snapshot}")
         return
-    _tell_source(audit, source)
-    with audit.timed("checksum"):
-        contents = checksum(work, source)
-    if contents.unchanged and not force:
-        stored = work.snapshots()[-1].id
-        work.remember_files(contents.media.versions)
-        audit.note(
-            snapshot=stored,
-            media_files=len(contents.media.entries),
-            media_bytes=sum(entry.size for entry in contents.media.entries.values()),
-            bytes_read=source.evidence.size + contents.media.bytes_read,
-        )
-        audit.remarks += contents.reader.remarks()
-        audit.unchanged(f"The content is the same as in the snapshot {stored}")
-    else:
-        stored = _store(work, audit, source, contents, purpose=purpose, accept=accept)
-    if purpose == ROUTINE:
-        with audit.timed("retention_prune"):
-            pruned = retention_prune(work, source, stored)
-        audit.note(snapshots_pruned=pruned.let_go)
-        audit.remarks += pruned.remarks
-    with audit.timed("deletion_log_archive"):
-        archived = deletion_log_archive(work, stored, _deletion_log_version(contents))
-    audit.note(deletions_archived=archived.notes)
-    audit.remarks += archived.remarks
+    # Loading Arrow and NumPy takes longer than all that a run does which ends above.
+    from flows.chains.storing import store_changes  # noqa: PLC0415
+
+    stored = store_changes(work, audit, source, force=force, purpose=purpose, accept=accept)
     work.remember_run(
         {
             "snapshot": stored,
@@ -98,34 +73,6 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
             "looked_at_s": time.time(),
         }
     )
-
-
-def _store(work: Job, audit: Audit, source: Source, contents: Contents, *, purpose: str, accept: bool) -> SnapshotId:
-    with audit.timed("upload"):
-        stored = upload(work, source, contents, purpose, accept=accept)
-    audit.note(
-        snapshot=stored.snapshot,
-        media_files=stored.media_files,
-        media_bytes=stored.media_bytes,
-        bytes_read=stored.bytes_read,
-        bytes_new=stored.bytes_new,
-        bytes_stored=stored.bytes_stored,
-    )
-    audit.remarks += stored.remarks
-    audit.completed(f"The snapshot {stored.snapshot} is stored" + (" and marked as suspect" if stored.suspect else ""))
-    return stored.snapshot
-
-
-def _tell_source(audit: Audit, source: Source) -> None:
-    facts = source.facts
-    audit.note(notes=facts.notes, cards=facts.cards, reviews=facts.reviews, bytes_read=source.evidence.size)
-    audit.remarks += source.remarks
-
-
-def _deletion_log_version(contents: Contents) -> str | None:
-    """A name for the content of deleted.txt: the root of its listing."""
-    trees: list[Tree] = [file.stored.pieces for file in contents.files if file.stored.name == DELETION_LOG]
-    return trees[0].root.hex() if trees and trees[0].root else None
 
 
 @dataclass(frozen=True, slots=True)

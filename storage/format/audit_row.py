@@ -94,8 +94,8 @@ class AuditRow:
     packs_removed: Annotated[int | None, "Packs removed"] = None
     bytes_removed: Annotated[int | None, "Bytes of the packs removed"] = None
     deletions_archived: Annotated[int | None, "Deleted notes added to the deletion archive"] = None
-    seconds_snapshot: Annotated[float | None, "Seconds spent on taking and proving the copy"] = None
-    seconds_checksum: Annotated[float | None, "Seconds spent on finding what is new"] = None
+    seconds_snapshot: Annotated[float | None, "Seconds spent on taking the copy"] = None
+    seconds_checksum: Annotated[float | None, "Seconds spent on finding what is new, until the copy was proven"] = None
     seconds_upload: Annotated[float | None, "Seconds spent on storing it"] = None
     seconds_retention_prune: Annotated[float | None, "Seconds spent on removing old snapshots"] = None
     seconds_deletion_log_archive: Annotated[float | None, "Seconds spent on archiving deleted notes"] = None

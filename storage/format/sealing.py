@@ -14,10 +14,6 @@ from enum import StrEnum
 from typing import Protocol
 
 from blake3 import blake3
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from storage.errors import Damaged, WrittenUnderNewerKey
 from storage.format.blob import BlobId
@@ -125,7 +121,15 @@ class AesSeal:
     def __init__(self, repository_id: bytes, keyring: Keyring) -> None:
         self._id_key = keyring.id_key
         self.generation = keyring.newest
-        self._keys = {number: _object_keys(repository_id, key) for number, key in keyring.generations}
+        # Whoever encrypts nothing does not wait for it to be loaded.
+        from storage.format import aes  # noqa: PLC0415
+
+        self._aes = aes
+        # The keys from which those of all objects of a generation are made. Nothing else is made of either.
+        self._keys = {
+            number: aes.derived(key, salt=repository_id, info=_OBJECT_KEYS_LABEL.encode())
+            for number, key in keyring.generations
+        }
         self._place = repository_id + _LENGTH.pack(FORMAT)
 
     def __repr__(self) -> str:
@@ -140,8 +144,8 @@ class AesSeal:
     def seal(self, purpose: Purpose, name: bytes, plain: bytes) -> bytes:
         nonce, bound = os.urandom(NONCE_BYTES), _bound_to(purpose, name)
         header = _HEADER.pack(SCHEME_AES, self.generation)
-        cipher = AESGCM(hmac.digest(self._keys[self.generation], bound, "sha256"))
-        return b"".join((header, nonce, cipher.encrypt(nonce, plain, self._place + header + bound)))
+        key = hmac.digest(self._keys[self.generation], bound, "sha256")
+        return b"".join((header, nonce, self._aes.encrypt(key, nonce, plain, self._place + header + bound)))
 
     def unseal(self, purpose: Purpose, name: bytes, sealed: bytes) -> bytes:
         if len(sealed) < _LEAST_AES_BYTES:
@@ -161,14 +165,10 @@ class AesSeal:
         nonce, body = sealed[_HEADER.size :][:NONCE_BYTES], memoryview(sealed)[_HEADER.size + NONCE_BYTES :]
         bound = _bound_to(purpose, name)
         try:
-            return AESGCM(hmac.digest(key, bound, "sha256")).decrypt(nonce, body, self._place + header + bound)
-        except InvalidTag:
+            key = hmac.digest(key, bound, "sha256")
+            return self._aes.decrypt(key, nonce, body, self._place + header + bound)
+        except self._aes.TagWrong:
             raise _damaged(purpose, name, "does not match its seal") from None
-
-
-def _object_keys(repository_id: bytes, generation_key: bytes) -> bytes:
-    """The key from which the keys of all objects of a generation are made. Nothing else is made of either."""
-    return HKDF(SHA256(), 32, salt=repository_id, info=_OBJECT_KEYS_LABEL.encode()).derive(generation_key)
 
 
 def _bound_to(purpose: Purpose, name: bytes) -> bytes:

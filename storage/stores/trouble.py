@@ -9,8 +9,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import socket
-import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -276,6 +274,10 @@ def _by_class(error: BaseException) -> _Trouble | None:
 
 
 def _by_builtin(error: BaseException) -> _Trouble | None:  # noqa: PLR0911 -- a table of classes, one a line
+    # Loaded by now, if there is a network in this; a repository on a disk does without.
+    import socket  # noqa: PLC0415
+    import ssl  # noqa: PLC0415
+
     match error:
         case FileNotFoundError():
             return _MISSING

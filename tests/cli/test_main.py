@@ -4,20 +4,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from cli.main import COMMANDS
+from cli.main import COMMANDS, app
 from recollect import __version__
 from tests.cli.desk import RECOLLECT, Desk
 
+ROOMS = {"profiles", "storage", "tasks", "flows"}
+HEAVY = {"prefect", "anki", "numpy", "pyarrow", "fsspec"}
+"""Packages that take a tenth of a second to load, or much more."""
 
-def imported_by(desk: Desk, *arguments: str) -> set[str]:
-    """The modules that the command imports."""
-    probe = (
-        "import atexit, sys; atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.__stderr__));"
-        "from cli.main import main; main()"
-    )
+
+def imported_by(desk: Desk, *arguments: str, code: str = "from cli.main import main; main()") -> set[str]:
+    """The modules that the command imports, or the `code`."""
+    probe = f"import atexit, sys; atexit.register(lambda: print(*sys.modules, sep='\\n', file=sys.__stderr__)); {code}"
     ended = subprocess.run(
         [sys.executable, "-c", probe, *arguments],
         env=desk.environment,
@@ -27,6 +30,11 @@ def imported_by(desk: Desk, *arguments: str) -> set[str]:
         check=True,
     )
     return set(ended.stderr.splitlines())
+
+
+def app_command(name: str) -> Any:
+    group = typer.main.get_command(app)
+    return group.get_command(None, name)  # type: ignore[attr-defined]
 
 
 def test_no_command_imports_prefect_when_no_server_is_at_hand(desk: Desk) -> None:
@@ -45,6 +53,32 @@ def test_listing_profiles_needs_nothing_of_what_repositories_are_made_of(desk: D
     rooms = {"storage", "tasks", "flows", "prefect"}
     packages = {"numpy", "pyarrow", "fsspec", "anki", "zstandard", "blake3", "cryptography"}
     assert not imported_by(desk, "profiles") & (rooms | packages)
+
+
+def test_help_and_version_load_no_command(desk: Desk) -> None:
+    for arguments in (("--help",), ("--version",)):
+        assert not imported_by(desk, *arguments) & (ROOMS | HEAVY), arguments
+
+
+@pytest.mark.parametrize("arguments", [("snapshots",), ("backup",)])
+def test_what_finds_nothing_new_loads_nothing_that_works_with_the_index(arguments: tuple[str, ...], desk: Desk) -> None:
+    assert desk.run("backup").code == 0
+    assert not imported_by(desk, *arguments) & HEAVY
+
+
+def test_the_chain_alone_loads_nothing_heavy_when_it_finds_nothing_new(desk: Desk) -> None:
+    assert desk.run("backup").code == 0
+    code = "from flows.chains.backup import back_up; assert back_up('Ada').outcome == 'unchanged'"
+    # Each of these would take longer to load than the chain takes to find that nothing changed.
+    more = {"pydantic", "pydantic_settings", "typer", "rich", "asyncio", "importlib.metadata", "email"}
+    more |= {"cryptography", "ssl"}
+    assert not imported_by(desk, code=code) & (HEAVY | more)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_of_each_what_it_says_itself(command: str) -> None:
+    told = (app_command(command).help or "").split("\n\n")[0]
+    assert " ".join(told.split()) == COMMANDS[command]
 
 
 def test_the_command_alone_shows_what_there_is(desk: Desk) -> None:

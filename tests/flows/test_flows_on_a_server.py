@@ -123,7 +123,7 @@ def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_
 def test_a_terminated_run_ends_the_run_within_it_too_and_begins_no_other(home: Home) -> None:
     printed = home.printed(
         "import os, signal\n"
-        "import flows.chains.backup as chain\n"
+        "import flows.chains.storing as chain\n"
         "from flows.backup_all import back_up_all\n"
         "from prefect.exceptions import TerminationSignal\n"
         "from prefect.utilities.engine import capture_sigterm\n"

@@ -5,7 +5,7 @@ import socket
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -140,19 +140,33 @@ def test_a_file_in_place_of_the_folder_is_said_to_be_unreadable(picture: Path) -
         list_media(picture)
 
 
+@pytest.mark.parametrize("by_descriptor", [pytest.param(True, marks=POSIX), False])
 def test_a_file_that_vanishes_while_the_folder_is_listed_is_left_out(
-    picture: Path, monkeypatch: pytest.MonkeyPatch
+    picture: Path, monkeypatch: pytest.MonkeyPatch, *, by_descriptor: bool
 ) -> None:
     (picture.parent / "temporary").touch()
-    real = os.lstat
+    real = os.scandir
 
-    def lstat(path: str) -> os.stat_result:
-        if path.endswith("temporary"):
-            raise FileNotFoundError(path)
-        return real(path)
+    @contextmanager
+    def scandir(where: Path | int) -> Iterator[list[os.DirEntry[str]]]:
+        with real(where) as entries:
+            found = list(entries)
+            (picture.parent / "temporary").unlink()
+            yield found
 
-    monkeypatch.setattr(media.os, "lstat", lstat)
+    monkeypatch.setattr(media, "_BY_DESCRIPTOR", by_descriptor)
+    monkeypatch.setattr(media.os, "scandir", scandir)
     assert [file.name for file in list_media(picture.parent).files] == ["picture.jpg"]
+
+
+@POSIX
+def test_a_folder_is_listed_alike_by_its_name_and_by_its_descriptor(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (picture.parent / "link").symlink_to(picture)
+    by_descriptor = list_media(picture.parent)
+    monkeypatch.setattr(media, "_BY_DESCRIPTOR", False)
+    assert list_media(picture.parent) == by_descriptor
 
 
 def test_a_folder_that_can_not_be_read_is_an_error_and_never_an_empty_one(
@@ -411,12 +425,12 @@ REMEMBERED = MediaFile("a.jpg", 10, FINE - 7, FINE - 9, 3)
 
 
 def test_a_file_that_looks_the_same_and_was_old_when_remembered_is_unchanged() -> None:
-    assert surely_unchanged(REMEMBERED, replace(REMEMBERED), NOW)
+    assert surely_unchanged(REMEMBERED, REMEMBERED._replace(), NOW)
 
 
 @pytest.mark.parametrize("difference", [{"name": "b"}, {"size": 11}, {"mtime_ns": 1}, {"ctime_ns": 1}, {"inode": 4}])
 def test_any_difference_is_a_change(difference: dict[str, int]) -> None:
-    assert not surely_unchanged(REMEMBERED, replace(REMEMBERED, **difference), NOW)  # type: ignore[arg-type]
+    assert not surely_unchanged(REMEMBERED, REMEMBERED._replace(**difference), NOW)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("field", ["mtime_ns", "ctime_ns"])
@@ -434,7 +448,7 @@ def test_any_difference_is_a_change(difference: dict[str, int]) -> None:
     ],
 )
 def test_a_timestamp_too_young_for_its_clock_proves_nothing(field: str, timestamp: int, sure: bool) -> None:
-    file = replace(REMEMBERED, **{field: timestamp})  # type: ignore[arg-type]
+    file = REMEMBERED._replace(**{field: timestamp})  # type: ignore[arg-type]
     assert surely_unchanged(file, file, NOW) is sure
 
 

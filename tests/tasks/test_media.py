@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from profiles.media import MediaFile, list_media
 from storage.file_memory import RememberedFile
 from storage.format.sealing import OpenSeal
 from storage.intake import Sink
-from tasks.media import MediaReader, reliable, version_of
+from tasks.media import reliable
+from tasks.media_reading import MediaReader, version_of
 
 NOW = 1_800_000_000_123_456_789
 A_MINUTE = 60_000_000_000
@@ -37,7 +37,7 @@ def test_a_file_that_is_as_it_was_is_not_read_again() -> None:
 @pytest.mark.parametrize("change", [{"size": 4}, {"mtime_ns": 1}, {"ctime_ns": 1}, {"inode": 78}, {"name": "Red.png"}])
 def test_a_file_that_looks_different_is_read_again(change: dict[str, int]) -> None:
     file = listed()
-    assert reliable((replace(file, **change),), remembered(file)) == {}  # type: ignore[arg-type]
+    assert reliable((file._replace(**change),), remembered(file)) == {}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("age_ns", [0, 1, A_TICK - 1, -A_MINUTE])

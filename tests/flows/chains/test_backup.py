@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,26 +13,31 @@ from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from anki.collection import Collection, ImportCsvRequest
 
-from flows.chains import backup as chain
+from flows.chains import storing
 from flows.chains.backup import back_up, back_up_several
 from flows.chains.prune import prune
 from flows.chains.restore import restore
 from profiles import media as media_listing
 from profiles.deletion_log import DeletedNote
 from profiles.discovery import choose
-from profiles.errors import SourceBusy, SourceUnreadable
+from profiles.errors import CollectionDamaged, SourceBusy, SourceUnreadable
 from profiles.import_file import import_files
+from profiles.proof import prove
 from recollect.errors import RecollectError
 from storage.deletion_archive import archived_notes
 from storage.errors import NotARepository, StoreFull, StoreReadOnly, StoreUnreachable
 from storage.format.audit_row import Outcome
+from storage.intake import identify_folder
 from storage.retention import RetentionLimits
-from tasks import media as media_step
+from tasks import checksum as checksum_step
+from tasks import job as job_module
+from tasks import media_reading as media_step
 from tasks import snapshot as snapshot_step
 from tasks.catalog import ROUTINE, SAFETY
 from tasks.checksum import checksum
@@ -541,6 +547,63 @@ def test_a_name_in_other_capitals_is_entered_as_the_profile_is_called(house: Hou
     assert [row.profile for row in house.rows()] == ["Ada"]
 
 
+def test_nothing_of_a_copy_is_stored_before_its_proof_has_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = threading.Event()
+
+    def identify(*arguments: Any, **options: Any) -> Any:
+        try:
+            return identify_folder(*arguments, **options)
+        finally:
+            checked.set()
+
+    def disproved_late(*_: object, **__: object) -> Any:
+        assert checked.wait(60), "what is new is looked for meanwhile"
+        raise CollectionDamaged("The collection is damaged: a page is missing", "Restore an earlier snapshot")
+
+    monkeypatch.setattr(checksum_step, "identify_folder", identify)
+    monkeypatch.setattr(snapshot_step, "prove", disproved_late)
+    store = through_faults(monkeypatch)
+    report = back_up("Ada")
+
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, "collection-damaged")
+    assert report.message.startswith("The collection is damaged: a page is missing")
+    assert {item.name.partition("/")[0] for item in store.list("")} == {"recollect.json", "audit"}
+    with job(choose(found_profiles(), ["Ada"])[0], open_named()) as work:
+        source = snapshot(work)
+        assert isinstance(source, Source)
+        with pytest.raises(CollectionDamaged):
+            checksum(work, source)
+    assert list((house.cache / "staging").iterdir()) == []
+
+
+def test_the_private_copy_stays_until_its_proof_has_ended_whatever_else_goes_wrong(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed, still_there = threading.Event(), []
+
+    def proved_late(copy: Path, **options: Any) -> Any:
+        # As long as it takes to remove the copy, if anybody would.
+        removed.wait(0.5)
+        still_there.append(copy.exists())
+        return prove(copy, **options)
+
+    def rmtree(folder: Path, **options: Any) -> None:
+        shutil.rmtree(folder, **options)
+        removed.set()
+
+    def unreachable(*_: object, **__: object) -> Any:
+        raise StoreUnreachable("The store does not answer", "Try again")
+
+    monkeypatch.setattr(snapshot_step, "prove", proved_late)
+    monkeypatch.setattr(checksum_step, "identify_folder", unreachable)
+    monkeypatch.setattr(job_module, "shutil", SimpleNamespace(rmtree=rmtree))
+    report = back_up("Ada")
+
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, StoreUnreachable.code)
+    assert still_there == [True]
+    assert list((house.cache / "staging").iterdir()) == []
+
+
 def test_an_unknown_profile_is_told_with_those_that_exist(house: House) -> None:
     report = back_up("Nobody")
     assert (report.outcome, report.row.reason) == (Outcome.FAILED, "profile-unknown")
@@ -567,7 +630,7 @@ def test_a_defect_of_ours_leaves_a_row_and_is_not_swallowed(house: House, monkey
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("a defect")
 
-    monkeypatch.setattr(chain, "checksum", broken)
+    monkeypatch.setattr(storing, "checksum", broken)
     with pytest.raises(ZeroDivisionError):
         back_up("Ada")
     (row,) = house.rows()
@@ -579,7 +642,7 @@ def test_a_run_stopped_from_outside_says_so_in_its_row(house: House, monkeypatch
     def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(chain, "upload", stopped)
+    monkeypatch.setattr(storing, "upload", stopped)
     with pytest.raises(KeyboardInterrupt):
         back_up("Ada")
     (row,) = house.rows()
@@ -622,7 +685,7 @@ def test_a_run_killed_between_the_snapshot_and_the_archive_is_finished_by_the_ne
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(chain, "retention_prune", killed)
+        patch.setattr(storing, "retention_prune", killed)
         with pytest.raises(KilledError):
             back_up("Ada")
     (ref,) = house.snapshots()
