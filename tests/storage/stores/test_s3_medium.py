@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -230,11 +228,3 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, argument: str, code: str) -> None:
         return answered(self, method, **arguments)
 
     monkeypatch.setattr(S3FileSystem, "call_s3", refused)
-
-
-def test_opening_s3_loads_nothing_that_is_not_needed_and_hides_nothing_from_others() -> None:
-    code = (
-        "import sys; from storage.stores.address import open_store; open_store('s3://bucket/x');"
-        "assert not {'httpx', 'rich'} & sys.modules.keys(); import httpx; httpx.Client"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
