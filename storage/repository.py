@@ -185,7 +185,7 @@ class Repository:
     def read_nodes(
         self, blobs: Iterable[BlobId], *, damaged: Callable[[BlobId, Damaged], None] | None = None
     ) -> Iterator[tuple[BlobId, bytes]]:
-        """As `read`, for nodes of listings. Those that were read are kept: one action walks a listing more than once."""
+        """As `read`, for nodes of listings. Those that were read are kept: an action walks a listing more than once."""
         wanted = dict.fromkeys(blobs)
         kept = {blob: self._nodes[blob] for blob in wanted if blob in self._nodes}
         yield from kept.items()
