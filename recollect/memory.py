@@ -22,3 +22,12 @@ def give_large_buffers_back() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # musl has none, and needs none
         mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+def give_free_memory_back() -> None:
+    """Give the system back what lies free between smaller things: SQLite's cache of the pages it has checked."""
+    if not sys.platform.startswith("linux"):
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from recollect.memory import give_large_buffers_back
+from recollect.memory import give_free_memory_back, give_large_buffers_back
 from storage.errors import StorageError
 from storage.format.blob import PACK_ID_BYTES, BlobId, BlobKind, PackId, pack_name
 from storage.format.index_table import write_index
@@ -73,6 +73,7 @@ class WriteSession:
         wrote: Callable[[str, bytes], None] = lambda _name, _content: None,
     ) -> None:
         give_large_buffers_back()
+        give_free_memory_back()
         self._store = store
         self._seal = seal
         self._index = index
