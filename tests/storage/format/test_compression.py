@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from types import SimpleNamespace
 
 import pytest
 import zstandard
@@ -25,6 +26,30 @@ def test_only_what_shrinks_is_compressed() -> None:
     assert compress(bytes(4096))[0] == ZSTD
     assert compress(os.urandom(4096))[0] == RAW
     assert compress(b"") == bytes((RAW,))
+
+
+@pytest.mark.parametrize("place", [0, 0.5, 1])
+def test_a_long_piece_is_compressed_when_it_shrinks_where_it_begins_in_its_middle_or_at_its_end(place: float) -> None:
+    noise = bytearray(os.urandom(1_000_000))
+    start = int(place * 400_000)
+    noise[start : start + 600_000] = bytes(600_000)
+    packed = compress(bytes(noise))
+    assert packed[0] == ZSTD
+    assert decompress(packed, len(noise)) == noise
+
+
+def test_a_long_piece_that_shrinks_nowhere_is_not_tried_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    class Counting:
+        def compress(self, plain: bytes) -> bytes:
+            tried.append(len(plain))
+            return plain
+
+    plain = os.urandom(100_000)
+    monkeypatch.setattr("storage.format.compression._tools", SimpleNamespace(compressor=Counting()))
+    assert compress(plain) == bytes((RAW,)) + plain
+    assert sum(tried) < 20_000
 
 
 @given(st.binary(max_size=400), st.integers(0, 2000))

@@ -257,7 +257,7 @@ def one_thread(world: World) -> Iterator[None]:
         patch.setattr("os.urandom", world.random_bytes)
         # A set has another order in each process; the order of requests must not depend on it.
         patch.setattr(
-            "storage.repository.read_verdicts", lambda source, seal, names: read_verdicts(source, seal, sorted(names))
+            "storage.holdings.read_verdicts", lambda source, seal, names: read_verdicts(source, seal, sorted(names))
         )
         yield
 
