@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -71,7 +69,7 @@ def prefect_environment(home: Path) -> dict[str, str]:
 def running(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program of this environment until the block ends; its output goes to `log`."""
     program = str(Path(sys.executable).with_name(command[0]))
-    with log.open("ab") as output, _interruptible():
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [program, *command[1:]],
             stdin=subprocess.DEVNULL,
@@ -84,20 +82,6 @@ def running(command: list[str], log: Path, environment: Mapping[str, str]) -> It
         yield process
     finally:
         _end(process)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a child be born with SIGINT in force. Prefect's worker ends itself with it, and would never do so when the
-    tests were started in the background of a shell, where it is ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
