@@ -17,8 +17,6 @@ from storage.listings import Lost, read_folder, read_pieces
 from storage.repository import Repository
 
 _PARTS_AT_ONCE = 4
-_WRITERS = 8
-"""Files written side by side: each waits for its own disk to say that it is safe."""
 
 
 def retrieve_file(repository: Repository, file: StoredFile, target: Path, advance: Callable[[int], None]) -> None:
@@ -72,10 +70,15 @@ def folder_entries(repository: Repository, folder: StoredFolder, *, lost: Lost |
 
 
 def retrieve_entries(
-    repository: Repository, entries: Iterable[FolderEntry], write: Callable[[FolderEntry, Iterable[bytes]], None]
+    repository: Repository,
+    entries: Iterable[FolderEntry],
+    write: Callable[[FolderEntry, Iterable[bytes]], None],
+    *,
+    writers: int = 1,
 ) -> list[FolderEntry]:
-    """Hand each of `entries` with its content to `write`, in whatever order costs least, from several threads.
+    """Hand each of `entries` with its content to `write`, in whatever order costs least.
 
+    `write` runs beside the reading, in as many threads as there are `writers`: more than one where it waits for a disk.
     Damage in one stops no other: returned are, by name, the entries that can't be had whole. `write` meets that as a
     `Damaged` while it takes the content of one, or is not called for it at all.
     """
@@ -89,7 +92,7 @@ def retrieve_entries(
         except Damaged:
             damaged.append(entry)
 
-    with ThreadPoolExecutor(_WRITERS, thread_name_prefix="write") as pool:
+    with ThreadPoolExecutor(writers, thread_name_prefix="write") as pool:
         for entry in entries:
             if entry.content.levels == 0 and entry.content.root is not None:
                 single.setdefault(entry.content.root, []).append(entry)
@@ -99,7 +102,7 @@ def retrieve_entries(
             for piece, content in repository.read(single, damaged=lambda piece, _: damaged.extend(single[piece])):
                 for entry in single[piece]:
                     under_way.append(pool.submit(attempt, entry, (content,)))
-                while len(under_way) > _WRITERS:
+                while len(under_way) > writers:
                     under_way.popleft().result()
             while under_way:
                 under_way.popleft().result()

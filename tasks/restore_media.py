@@ -25,6 +25,9 @@ from tasks.step import step
 
 logger = logging.getLogger("recollect")
 
+_SYNCING_WRITERS = 8
+"""Files written side by side where each waits for the disk to say that it is safe."""
+
 _TOLD = 20
 """So many files are named to a person; the log names all."""
 
@@ -127,7 +130,8 @@ def restore_media(
                     left_out[name] = trouble.problem
             stage.advance(entry.size, files=1)
 
-        not_whole = retrieve_entries(repository, [entries[name] for name in writing], write)
+        wanted, writers = [entries[name] for name in writing], _SYNCING_WRITERS if synced else 1
+        not_whole = retrieve_entries(repository, wanted, write, writers=writers)
     if writing:
         finish_media(plan.folder, synced=synced)
     lost = {*damaged, *(names[entry.name] for entry in not_whole)}
