@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from storage.errors import Damaged, ObjectMissing
@@ -17,8 +16,8 @@ from storage.format.deletion_table import (
 )
 from storage.format.manifest import ProfileKey
 from storage.repository import Repository
+from storage.side_by_side import side_by_side
 
-_READS_AT_ONCE = 8
 _FILE_BYTES = 32 * 1024 * 1024
 """A file is ended after so many bytes of text: far from what readers refuse, whatever one note adds."""
 
@@ -67,8 +66,7 @@ def _read_files(repository: Repository, profile_key: ProfileKey) -> dict[str, li
         except ObjectMissing:
             return None
 
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="deletions") as pool:
-        return dict(zip(names, pool.map(read, names), strict=True))
+    return dict(zip(names, side_by_side(read, names), strict=True))
 
 
 def archive_notes(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,9 +19,9 @@ from storage.format.verdict import VERDICTS, Finding, Verdict, is_verdict_name, 
 from storage.index import Index
 from storage.object_cache import CachedStore
 from storage.reading import read_pack_table
+from storage.side_by_side import side_by_side
 from storage.store import Listings, StoredObject
 
-_READS_AT_ONCE = 8
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 _LOOKS = 3
 """A fold replaces index files; it would have to do so each time between listing and reading them."""
@@ -130,7 +129,7 @@ def read_verdicts(
         except ObjectMissing:
             return None
 
-    found = _side_by_side(read, list(names))
+    found = list(side_by_side(read, names))
     return (
         tuple(verdict for verdict in found if isinstance(verdict, Verdict)),
         tuple(trouble for trouble in found if isinstance(trouble, Damaged | UnsupportedFormat)),
@@ -165,10 +164,10 @@ def _index_tables(
     for item in files:
         # Small files side by side, large ones one after the other.
         if group and sum(one.size for one in (*group, item)) > _BYTES_AT_ONCE:
-            yield from _side_by_side(read, group)
+            yield from side_by_side(read, group)
             group = []
         group.append(item)
-    yield from _side_by_side(read, group)
+    yield from side_by_side(read, group)
 
 
 def _entries_of(source: CachedStore, seal: Seal, packs: Iterable[StoredObject]) -> list[PackEntry]:
@@ -182,12 +181,4 @@ def _entries_of(source: CachedStore, seal: Seal, packs: Iterable[StoredObject]) 
         except (Damaged, ObjectMissing):
             return ()
 
-    return [entry for entries in _side_by_side(read, list(packs)) for entry in entries]
-
-
-_Item = TypeVar("_Item")
-
-
-def _side_by_side(read: Callable[[_Item], T], items: list[_Item]) -> list[T]:
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="look") as pool:
-        return list(pool.map(read, items))
+    return [entry for entries in side_by_side(read, packs) for entry in entries]

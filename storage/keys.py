@@ -10,7 +10,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -41,12 +40,12 @@ from storage.format.key_slot import (
 )
 from storage.format.keyring import MOST_GENERATIONS, Keyring, with_new_generation
 from storage.format.secret import Secret, SecretKind, looks_like_a_recovery_key, refuse_weak
+from storage.side_by_side import side_by_side
 from storage.store import Store, StoredObject
 
 MOST_SLOTS = 32
 """More are not looked at: a store must not keep a reader busy with guesses for ever."""
 
-_READS_AT_ONCE = 8
 _TRUSTED_FOR_S = 600
 """So long an opened keyring serves a process again. A process that runs for days must hear of a rotation."""
 
@@ -101,8 +100,7 @@ def fetch_slots(store: Store) -> Fetched:
             return trouble
 
     items = [item for item in store.list("keys") if slot_of_name(item.name) is not None]
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="slots") as pool:
-        return tuple(found for found in pool.map(read, items[:MOST_SLOTS]) if found is not None)
+    return tuple(found for found in side_by_side(read, items[:MOST_SLOTS]) if found is not None)
 
 
 def list_slots(store: Store, configuration: Configuration, fetched: Fetched | None = None) -> SlotListing:

@@ -41,6 +41,7 @@ from storage.format.manifest import (
 from storage.format.sealing import Seal
 from storage.format.verdict import VERDICTS
 from storage.object_cache import CachedStore, ObjectCache
+from storage.side_by_side import side_by_side
 from storage.store import Store, StoredObject
 
 if TYPE_CHECKING:
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from storage.index import Index
     from storage.writing import WriteSession
 
-_READS_AT_ONCE = 8
-_WRITES_AT_ONCE = 8
 _NODE_BYTES_KEPT = 16 * 1024 * 1024
 _CONFIRMATIONS = 5
 """How often a commit looks again after what it looked at moved; sweeps don't come in such numbers."""
@@ -129,8 +128,7 @@ class Repository:
             except (Damaged, UnsupportedFormat, SnapshotUnknown) as reason:
                 return reason
 
-        with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="manifests") as pool:
-            yield from pool.map(read, refs)
+        yield from side_by_side(read, refs)
 
     def look_ahead(self) -> None:
         """Begin to look at what the repository holds, for `holdings` to tell: while something else is done."""
@@ -270,9 +268,7 @@ class Repository:
             self.store.write(trash_name(ref.profile_key, ref.id), stored)
             return name
 
-        with ThreadPoolExecutor(_WRITES_AT_ONCE, thread_name_prefix="trash") as pool:
-            there_too = [name for name in pool.map(copied, refs) if name is not None]
-        self.store.remove_all(there_too)
+        self.store.remove_all([name for name in side_by_side(copied, refs) if name is not None])
 
     def _stored_manifest(self, ref: SnapshotRef) -> bytes:
         """A manifest's bytes, from the cache if they are there and whole; from the store, whatever they are."""

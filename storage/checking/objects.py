@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import pyarrow as pa
@@ -23,9 +22,8 @@ from storage.format.verdict import read_verdict
 from storage.holdings import Holdings
 from storage.keys import list_slots
 from storage.repository import Repository, SnapshotRef
+from storage.side_by_side import side_by_side
 from storage.trash import forgotten_manifest
-
-_READS_AT_ONCE = 8
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -41,7 +39,7 @@ def check_manifests(
 
     manifests: list[Manifest] = []
     damages: list[Damage] = []
-    for ref, found in _side_by_side(read, refs):
+    for ref, found in _read_all(read, refs):
         if isinstance(found, Manifest):
             manifests.append(found)
         elif isinstance(found, Damaged):
@@ -133,7 +131,7 @@ def check_records(repository: Repository, holdings: Holdings, remarks: list[str]
     ]
     damages: list[Damage] = []
     for kind, how, names, read in groups:
-        for name, found in _side_by_side(read, names):
+        for name, found in _read_all(read, names):
             if isinstance(found, Damaged):
                 damages.append(Damage(kind, name, how))
             elif isinstance(found, UnsupportedFormat):
@@ -166,8 +164,7 @@ def _contradicts(table: pa.Table, contradicting: dict[PackId, frozenset[PackEntr
     return any(entry not in contradicting[entry.location.pack] for entry in entries_of(rows))
 
 
-def _side_by_side(
+def _read_all(
     read: Callable[[Item], T], items: Sequence[Item]
 ) -> Iterator[tuple[Item, T | Damaged | UnsupportedFormat | None]]:
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="objects") as pool:
-        yield from zip(items, pool.map(lambda item: read_or_why(lambda: read(item)), items), strict=True)
+    return zip(items, side_by_side(lambda item: read_or_why(lambda: read(item)), items), strict=True)

@@ -11,7 +11,7 @@ import errno
 import inspect
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -34,26 +34,15 @@ class ObjectMedium:
         return content
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        try:
-            content: bytes = self._filesystem.cat_file(self._path(name), start=start, end=start + length)
-        except OSError as error:
-            if service_code(error) in {"InvalidRange", "416"}:
-                return b""  # the object ends before `start`
-            raise
-        return content
+        return cut_out(self._filesystem, self._path(name), start, length)
 
     def write(self, name: str, data: bytes) -> None:
         self._filesystem.pipe_file(self._path(name), data)
         self._confirm(name, data)
 
     def create(self, name: str, data: bytes) -> None:
+        refuse_taken(self.size, name)
         path = self._path(name)
-        try:
-            self.size(name)
-        except FileNotFoundError:
-            pass
-        else:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
         condition = {"mode": "create"} if self._takes_mode() else {}
         with refuses_the_condition(path):
             self._filesystem.pipe_file(path, data, **condition)
@@ -96,6 +85,26 @@ class ObjectMedium:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+def cut_out(filesystem: Any, path: str, start: int, length: int) -> bytes:
+    """Return `length` bytes of an object from `start` on, as many of them as there are."""
+    try:
+        content: bytes = filesystem.cat_file(path, start=start, end=start + length)
+    except OSError as error:
+        if service_code(error) in {"InvalidRange", "416"}:
+            return b""  # the object ends before `start`
+        raise
+    return content
+
+
+def refuse_taken(size: Callable[[str], int], name: str) -> None:
+    """Raise FileExistsError when `size` tells that there is an object of that name."""
+    try:
+        size(name)
+    except FileNotFoundError:
+        return
+    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
 
 
 def when_written(details: Mapping[str, Any]) -> datetime:

@@ -15,9 +15,7 @@ was there already.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -25,7 +23,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from storage.store import StoredObject
-from storage.stores.object_medium import refuses_the_condition, service_code
+from storage.stores.object_medium import cut_out, refuse_taken, refuses_the_condition, service_code
 
 _KEYS_IN_ONE_ANSWER = 1000
 _KEYS_IN_ONE_REMOVAL = 1000
@@ -49,24 +47,13 @@ class S3Medium:
         return content
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        try:
-            content: bytes = self._filesystem.cat_file(self._path(name), start=start, end=start + length)
-        except OSError as error:
-            if service_code(error) in {"InvalidRange", "416"}:
-                return b""  # the object ends before `start`
-            raise
-        return content
+        return cut_out(self._filesystem, self._path(name), start, length)
 
     def write(self, name: str, data: bytes) -> None:
         self._put(name, data)
 
     def create(self, name: str, data: bytes) -> None:
-        try:
-            self.size(name)
-        except FileNotFoundError:
-            pass
-        else:
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        refuse_taken(self.size, name)
         with refuses_the_condition(name):
             self._put(name, data, mode="create")
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 
 from storage.errors import Damaged, ObjectMissing
 from storage.format.deletion_table import is_deletions_name, read_deletions, renewed_name, write_deletions
 from storage.format.sealing import HEADER_BYTES
 from storage.holdings import Holdings
 from storage.repository import Repository
+from storage.side_by_side import side_by_side
 from storage.store import StoredObject
 from storage.sweeping.index_folding import fold
 
 _MOST_BYTES = 32 * 1024 * 1024
 """One sweep writes so many bytes anew at most, or a single object that is larger: an index file is read as a whole."""
-
-_READS_AT_ONCE = 8
 
 
 def under_old_keys(repository: Repository, holdings: Holdings) -> tuple[str, ...]:
@@ -30,8 +28,7 @@ def under_old_keys(repository: Repository, holdings: Holdings) -> tuple[str, ...
         return ()  # no key was ever replaced
     archives = [item for item in repository.store.list("deletions") if is_deletions_name(item.name)]
     candidates = [*archives, *holdings.index_files]
-    with ThreadPoolExecutor(_READS_AT_ONCE, thread_name_prefix="keys") as pool:
-        are_old = list(pool.map(lambda item: _is_old(repository, item), candidates))
+    are_old = side_by_side(lambda item: _is_old(repository, item), candidates)
     names: list[str] = []
     left = _MOST_BYTES
     for item in (item for item, is_old in zip(candidates, are_old, strict=True) if is_old):
