@@ -45,7 +45,10 @@ def ask_new_passphrase(what_for: str) -> Secret:
 
 
 def ask_yes(question: str) -> bool:
-    """Whether the answer is yes; anything else is a no."""
+    """Whether the answer is yes; anything else is a no.
+
+    Not typer.confirm: it makes one thing of Ctrl-C and of No, and the audit table tells them apart.
+    """
     sys.stderr.write(f"{harmless(question)} [y/N] ")
     sys.stderr.flush()
     return sys.stdin.readline().strip().casefold() in {"y", "yes"}

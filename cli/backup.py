@@ -22,6 +22,7 @@ from profiles.errors import BaseFolderMissing
 from recollect.settings import Settings, repository_address
 from recollect.units import size
 from storage.format.audit_row import AuditRow
+from tasks.known_repositories import known_repositories
 from tasks.place import allow_new_repository
 
 _COLUMNS = (
@@ -126,9 +127,14 @@ def _row(row: AuditRow) -> tuple[object, ...]:
 
 
 def _sample_where_no_anki_is(config: Path | None) -> Path | None:
-    """None where a base folder is set or found; else a sample's, made on the first call."""
+    """None where a base folder is set or found, or should be; else a sample's, made on the first call.
+
+    Whoever named a repository, or backed up here before, has an Anki: a sample in its place would look like success.
+    """
     with settings_for(config) as settings:
-        if settings.base is not None or os.environ.get("ANKI_BASE"):
+        sample = platformdirs.user_data_path("recollect", appauthor=False) / "sample" / "Anki2"
+        has_anki = settings.base is not None or settings.repo is not None or os.environ.get("ANKI_BASE")
+        if has_anki or (known_repositories(settings.state) and not sample.exists()):
             return None
         try:
             find_base_folder()
@@ -136,7 +142,6 @@ def _sample_where_no_anki_is(config: Path | None) -> Path | None:
             say(f"{missing.problem}.")
         else:
             return None
-        sample = platformdirs.user_data_path("recollect", appauthor=False) / "sample" / "Anki2"
         if not sample.exists():
             from profiles.sample import make_sample_base_folder
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import AsJson, Config, Repo
+from cli.options import AsJson, Config, Repo, path_named
 from cli.output import moment_here, say, show_json, show_text
 from cli.session import session
 from cli.tables import Column, show_table
@@ -34,7 +34,10 @@ def deleted(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--to", metavar="DIR", help="Write files for Anki's import, one per note type, to this new folder."
+            "--to",
+            metavar="DIR",
+            help="Write files for Anki's import, one per note type, to this new folder.",
+            parser=path_named,
         ),
     ] = None,
     repo: Repo = None,
@@ -50,7 +53,7 @@ def deleted(
         stored = choose_profile(read_catalog(repository), profile)
         remarks: list[str] = []
         notes = archived_notes(repository, stored.key, remarks=remarks)
-        written = _write(notes, to.expanduser().absolute()) if to is not None and notes else []
+        written = _write(notes, to) if to is not None and notes else []
         if as_json:
             show_json([str(file) for file in written] if to is not None else [_as_json(note) for note in notes])
         elif not notes:

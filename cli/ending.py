@@ -29,9 +29,11 @@ def report_json(report: Report) -> dict[str, object]:
 def say_what_matters(reports: Iterable[Report]) -> None:
     """Tell why profiles failed or were skipped, and whatever was remarked."""
     for report in reports:
+        # What is done to a repository as a whole is of no profile.
+        whose = report.profile or "Repository"
         if report.outcome is Outcome.FAILED:
-            say_trouble(f"{report.profile}: {report.message}")
+            say_trouble(f"{whose}: {report.message}")
         elif report.outcome is Outcome.SKIPPED:
-            say(f"{report.profile}: {report.message}")
+            say(f"{whose}: {report.message}")
         for remark in report.remarks:
-            say(f"{report.profile}: {remark}")
+            say(f"{whose}: {remark}")

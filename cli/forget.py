@@ -48,6 +48,8 @@ def forget(
     """
     with session(config, repo=repo):
         if list_:
+            if undo or snapshots:
+                raise usage("--list only lists: leave it out to forget snapshots, or to bring them back.")
             _show_trash(profile, as_json=as_json)
             return
         if profile is None or not snapshots:

@@ -9,7 +9,7 @@ import typer
 
 from cli.asking import ask_new_passphrase
 from cli.key_output import made_key_file, show_recovery_key
-from cli.options import AsJson, Config
+from cli.options import AsJson, Config, path_named
 from cli.output import say, show_json, show_text
 from cli.session import session, usage
 from recollect.settings import Settings, repository_address
@@ -40,7 +40,12 @@ def init(
     ] = None,
     key_file: Annotated[
         Path | None,
-        typer.Option("--key-file", metavar="FILE", help="Encrypt it with a key file, which is made if it isn't there."),
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            help="Encrypt it with a key file, which is made if it isn't there.",
+            parser=path_named,
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option("--label", metavar="TEXT", help="A name for the first key slot.")] = None,
     recovery_key: Annotated[
@@ -63,6 +68,8 @@ def init(
     """
     if encryption is False and key_file is not None:
         raise usage("A key file is of use to an encrypted repository only: leave out --key-file or --no-encryption.")
+    if encryption is False and label is not None:
+        raise usage("A label names a key slot, and a repository without encryption has none: leave out one of the two.")
     with session(config, repo=url) as settings:
         secret = _secret(settings, encryption=encryption, key_file=key_file)
         repository = make_named(secret=secret, label=label or "", despite_memory=new_repository)
@@ -87,7 +94,7 @@ def _secret(settings: Settings, *, encryption: bool | None, key_file: Path | Non
             raise usage("A secret is set for this place, and --no-encryption was said: leave out one of them.")
         return None
     if key_file is not None:
-        if place.is_set and place.key_file != key_file.expanduser().absolute():
+        if place.is_set and place.key_file != key_file:
             raise usage(
                 "A secret is set for this place, and --key-file names another one: leave out one of them, and add the "
                 "other with `recollect key add`."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 
 from cli.asking import ask_new_passphrase, ask_yes, is_anyone_there
 from cli.key_output import made_key_file, show_recovery_key, slot_json
-from cli.options import PLAIN_OPTIONS, AsJson, Config, Repo
+from cli.options import PLAIN_OPTIONS, AsJson, Config, Repo, path_named
 from cli.output import say, say_trouble, show_json, show_text
 from cli.session import Exit, session, usage
 from cli.tables import Column, show_table
@@ -65,13 +66,19 @@ def add(
     ] = False,
     key_file: Annotated[
         Path | None,
-        typer.Option("--key-file", metavar="FILE", help="Add a key file, which is made if it isn't there."),
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            help="Add a key file, which is made if it isn't there.",
+            parser=path_named,
+        ),
     ] = None,
     recovery: Annotated[
         bool, typer.Option("--recovery", metavar="", help="Add a recovery key, which is shown once.")
     ] = False,
     from_file: Annotated[
-        Path | None, typer.Option("--from-file", metavar="FILE", help="Take the new passphrase from this file.")
+        Path | None,
+        typer.Option("--from-file", metavar="FILE", help="Take the new passphrase from this file.", parser=path_named),
     ] = None,
     from_env: Annotated[
         str | None,
@@ -142,11 +149,17 @@ def rotate(
             "--keep-passphrase-file",
             metavar="FILE",
             help="Keep the slot of the passphrase in this file, too. Repeatable.",
+            parser=path_named,
         ),
     ] = None,
     keep_key_file: Annotated[
         list[Path] | None,
-        typer.Option("--keep-key-file", metavar="FILE", help="Keep the slot of this key file, too. Repeatable."),
+        typer.Option(
+            "--keep-key-file",
+            metavar="FILE",
+            help="Keep the slot of this key file, too. Repeatable.",
+            parser=path_named,
+        ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", metavar="", help="Do not ask before slots are removed.")] = False,
     repo: Repo = None,
@@ -164,22 +177,25 @@ def rotate(
     with session(config, repo=repo):
         store, configuration = encrypted_place()
         secrets = [secret_for(store)]
-        secrets += [passphrase_in_file(file.expanduser()) for file in keep_passphrase_file or ()]
-        secrets += [key_in_file(file.expanduser()) for file in keep_key_file or ()]
+        secrets += [passphrase_in_file(file) for file in keep_passphrase_file or ()]
+        secrets += [key_in_file(file) for file in keep_key_file or ()]
         plan = plan_rotation(store, configuration, secrets)
-        say(f"Slots that go on: {_enumerated(slot for slot, _ in plan.rewritten)}")
-        say(f"Slots that are removed, as their secret is not at hand: {_enumerated(plan.dropped)}")
+        kept, dropped = _kept_and_dropped(plan)
+        say(f"Slots that go on: {_enumerated(kept)}")
+        say(f"Slots that are removed, as their secret is not at hand: {_enumerated(dropped)}")
         if plan.dropped and not yes and not _confirmed(plan):
             say_trouble("Nothing was done: the removal of slots was not confirmed. Pass --yes, or the secrets to keep.")
             raise typer.Exit(Exit.FAILED)
         recovery, text = new_recovery_key()
         # Before anything is done: from then on a crash must find it written down.
-        if not as_json:
-            show_recovery_key(text)
-        made = rotate_keys(store, configuration, plan, recovery)
         if as_json:
-            show_json({"slots": [slot_json(slot) for slot in made], "recovery_key": text})
+            go_on, removed = ([slot_json(slot) for slot in slots] for slots in _kept_and_dropped(plan))
+            show_json({"recovery_key": text, "slots_that_go_on": go_on, "slots_that_are_removed": removed})
         else:
+            show_recovery_key(text)
+        sys.stdout.flush()
+        made = rotate_keys(store, configuration, plan, recovery)
+        if not as_json:
             show_text(f"Rotated. Slots now: {_enumerated(made)}")
         say(
             "What is backed up from now on is under the new key. What was stored before is sealed anew by the sweeps "
@@ -188,13 +204,17 @@ def rotate(
         )
 
 
+def _kept_and_dropped(plan: RotationPlan) -> tuple[list[KeySlot], list[KeySlot]]:
+    return [slot for slot, _ in plan.rewritten], list(plan.dropped)
+
+
 def _confirmed(plan: RotationPlan) -> bool:
     return is_anyone_there() and ask_yes(f"Remove {len(plan.dropped)} of the slots?")
 
 
 def _new_passphrase(from_file: Path | None, from_env: str | None, url: str) -> Secret:
     if from_file is not None:
-        return passphrase_in_file(from_file.expanduser())
+        return passphrase_in_file(from_file)
     if from_env is not None:
         if not (text := os.environ.get(from_env)):
             raise usage(f"The environment variable {from_env} is not set, or empty.")

@@ -30,7 +30,6 @@ def show_recovery_key(text: str) -> None:
 
 def made_key_file(path: Path) -> Secret:
     """The key in the key file at `path`, which is made, for its owner's eyes only, if it isn't there."""
-    path = path.expanduser().absolute()
     if os.path.lexists(path):
         return key_in_file(path)
     secret, content = new_key_file()

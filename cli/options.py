@@ -7,6 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
+from recollect.settings_file import full_path
+
+
+def path_named(text: str) -> Path:
+    """A path as a person names it, from the root on: for `parser=` of an option."""
+    try:
+        return full_path(Path(text))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text} {error}") from error
+
+
 PLAIN_OPTIONS: dict[str, Any] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,

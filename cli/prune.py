@@ -32,7 +32,7 @@ def prune(
         typer.Option(
             "--accept",
             metavar="",
-            help="Take it as right that snapshots are gone, or that much would go.",
+            help="Take it as right that a profile looks wrong, that snapshots are gone, or that much would go.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -42,15 +42,17 @@ def prune(
 
     The last good snapshot of each profile always stays. What was let go can be had back for a week with `recollect
     forget --undo`. Space is freed in two steps, a day apart, so that no backup that runs meanwhile can be harmed. With
-    names of profiles only their limits are applied.
+    names of profiles only their limits are applied. A profile that has lost much keeps all its snapshots for a month.
 
     Example: recollect prune --daily 30 --dry-run
     """
+    # Limits in the settings are this computer's; whoever gives them here means every profile.
+    for_all = any(limit is not None for limit in (daily, weekly, monthly))
     with session(config, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
         if dry_run:
-            _show_plans(profiles or [], as_json=as_json, accept=accept)
+            _show_plans(profiles or [], for_all=for_all, as_json=as_json, accept=accept)
             return
-        reports = prune_chain("default", profiles or [], despite_suspects=True)
+        reports = prune_chain("default", profiles or [], despite_suspects=accept, limits_for_all=for_all)
         if not profiles:
             with progress_bars():
                 reports.append(sweep(accept=accept))
@@ -64,18 +66,21 @@ def prune(
         leave(reports)
 
 
-def _show_plans(names: list[str], *, as_json: bool, accept: bool) -> None:
+def _show_plans(names: list[str], *, for_all: bool, as_json: bool, accept: bool) -> None:
     repository = open_named()
-    planned = plan_prune(repository, names)
+    planned = plan_prune(repository, names, limits_for_all=for_all)
     swept = None if names else planned_sweep(repository, accept=accept)
     if as_json:
         profiles = [
-            {"profile": item.profile.name, "profile_key": item.profile.key, **item.plan.as_json()} for item in planned
+            {"profile": item.profile.name, "profile_key": item.profile.key, "held": item.held, **item.plan.as_json()}
+            for item in planned
         ]
         show_json({"profiles": profiles, "sweep": swept.as_json() if swept else None})
     for item in planned:
         if not as_json:
             show_text(f"{item.profile.described}\n{item.plan.as_text()}\n")
+        if item.held and not accept:
+            say(f"{item.profile.name}: {item.held}")
         for remark in item.remarks:
             say(f"{item.profile.name}: {remark}")
     if swept and not as_json:

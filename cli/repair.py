@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
-from cli.asking import ask_yes
+from cli.asking import ask_yes, is_anyone_there
 from cli.ending import leave, report_json
 from cli.options import AsJson, Base, Config, Repo
 from cli.output import say, say_trouble, show_json, show_text
 from cli.progress import progress_bars
-from cli.session import session, usage
+from cli.session import Exit, session, usage
 from cli.verify import ReadData
 from flows.chains.repair import MendingPlan, plan_mending
 from flows.chains.repair import repair as repair_chain
@@ -38,7 +37,7 @@ def repair(
 
     Example: recollect repair --dry-run
     """
-    if not (dry_run or yes or sys.stdin.isatty()):
+    if not (dry_run or yes or is_anyone_there()):
         raise usage("A repair wants to be confirmed: answer at a terminal, or pass --yes.")
     scope = EVERYTHING if read_data else STRUCTURE
     with session(config, base=base, repo=repo):
@@ -62,6 +61,7 @@ def repair(
             say(remark)
         if report.outcome is Outcome.SKIPPED:
             say("Nothing was changed")
+            raise typer.Exit(Exit.FAILED)
         leave([report])
 
 

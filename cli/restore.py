@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.asking import ask_yes, is_anyone_there
 from cli.ending import report_json
-from cli.options import AsJson, Base, Config, OnServer, Repo
+from cli.options import AsJson, Base, Config, OnServer, Repo, path_named
 from cli.output import say, say_trouble, show_json, show_text
 from cli.progress import progress_bars
 from cli.server import use_server
@@ -28,7 +28,9 @@ def restore(
     snapshot: Annotated[
         str, typer.Option("--snapshot", metavar="ID", help="A snapshot's id, or its beginning or end.")
     ] = LATEST,
-    to: Annotated[Path | None, typer.Option("--to", metavar="DIR", help="Restore into this empty folder.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="DIR", help="Restore into this empty folder.", parser=path_named)
+    ] = None,
     in_place: Annotated[
         bool, typer.Option("--in-place", metavar="", help="Restore over the profile itself. Anki must be closed.")
     ] = False,
@@ -48,7 +50,7 @@ def restore(
     """
     if (to is not None) == in_place:
         raise usage("Say where to restore: into an empty folder with --to DIR, or with --in-place over the profile.")
-    if in_place and not (plan or yes or sys.stdin.isatty()):
+    if in_place and not (plan or yes or is_anyone_there()):
         raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
     with session(config, base=base, repo=repo):
         if plan:
@@ -73,14 +75,18 @@ def restore(
 
 def _run(profile: str, snapshot: str, to: Path | None, *, ask: bool, on_server: bool) -> Report:
     if on_server:
-        if ask and not _confirmed(plan_restore(open_named(), profile, snapshot, to=to)):
-            say("Nothing was restored: the plan was not confirmed")
-            raise typer.Exit(Exit.FAILED)
+        if ask:
+            plan = plan_restore(open_named(), profile, snapshot, to=to)
+            if not _confirmed(plan):
+                say("Nothing was restored: the plan was not confirmed")
+                raise typer.Exit(Exit.FAILED)
+            # What *latest* means may have changed while the plan was read.
+            snapshot = plan.manifest.id
         from flows.on_server import restore_on_server
 
         # Prefect writes to the terminal itself.
         with progress_bars(visible=False):
-            return restore_on_server(profile, snapshot, str(to.expanduser().absolute()) if to else None)
+            return restore_on_server(profile, snapshot, str(to) if to else None)
     with progress_bars():
         return restore_chain(profile, snapshot, to=to, confirmed=_confirmed if ask else _show_plan)
 
@@ -92,10 +98,7 @@ def _show_plan(plan: RestorePlan) -> bool:
 
 def _confirmed(plan: RestorePlan) -> bool:
     say(plan.as_text())
-    # Not typer.confirm: it makes one thing of Ctrl-C and of No, and the audit table tells them apart.
-    sys.stderr.write("Restore this? [y/N] ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip().casefold() in {"y", "yes"}
+    return ask_yes("Restore this?")
 
 
 def _plan_json(plan: RestorePlan) -> dict[str, object]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.options import path_named
 from cli.output import show_text
 from cli.session import settings_for
 
 
-def sample(folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or one to make.")]) -> None:
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty folder, or one to make.", parser=path_named)],
+) -> None:
     """Make a base folder with two sample profiles, to try things out on.
 
     Example: recollect sample ~/try/Anki2
@@ -20,6 +22,5 @@ def sample(folder: Annotated[Path, typer.Argument(metavar="DIR", help="An empty 
     with settings_for(None):
         from profiles.sample import make_sample_base_folder
 
-        target = folder.expanduser().absolute()
-        make_sample_base_folder(target)
-        show_text(f"Two sample profiles are in {target}. Try: recollect backup --base {shlex.quote(str(target))}")
+        make_sample_base_folder(folder)
+        show_text(f'Two sample profiles are in {folder}. Try: recollect backup --base "{folder}"')

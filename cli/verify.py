@@ -47,6 +47,10 @@ def verify(
 
     Example: recollect verify --share 5%
     """
+    if read_data and (share is not None or packs is not None):
+        raise usage(
+            "--read-data reads everything back: leave it out to read a share, or leave out --share and --packs."
+        )
     scope = Scope(read_data or share is not None or packs is not None, _share(share), packs)
     with session(config, repo=repo):
         with progress_bars():

@@ -69,6 +69,7 @@ def find_base_folder(explicit: Path | None = None) -> Path:
     except RuntimeError:
         home = Path(os.sep)
     looked: list[str] = []
+    unreadable = False
     for candidate in map(absolute, default_base_folders(sys.platform, os.environ, home)):
         try:
             if holds_anki_data(candidate):
@@ -76,7 +77,10 @@ def find_base_folder(explicit: Path | None = None) -> Path:
             looked.append(str(candidate))
         except OSError as error:
             looked.append(f"{candidate} (not readable: {reason(error)})")
+            unreadable = True
     problem = f"Anki's data folder was not found. Looked in: {'; '.join(looked)}"
+    if unreadable:
+        raise SourceUnreadable(problem, "Check that the disk is connected, and that you may read the folder")
     if os.environ.get("ANKI_BASE"):
         raise BaseFolderMissing(
             problem, "The environment variable ANKI_BASE names that place: correct it, or unset it to look elsewhere"

@@ -120,7 +120,13 @@ def _go_on(_step: str) -> None:
     """Nothing to do before a step, outside tests."""
 
 
-def install_collection(prepared: Path, collection: Path, *, before_swap: Callable[[str], None] = _go_on) -> None:
+def install_collection(
+    prepared: Path,
+    collection: Path,
+    *,
+    kept_elsewhere: SourceStamp | None = None,
+    before_swap: Callable[[str], None] = _go_on,
+) -> None:
     """Put `prepared` (proven, stamped, in the same folder) in the place of `collection`, which Anki must have closed.
 
     Killed at any moment, or cut off from power, the profile opens as exactly the old or exactly the new state.
@@ -136,6 +142,9 @@ def install_collection(prepared: Path, collection: Path, *, before_swap: Callabl
        under the collection's name, so an Anki started meanwhile says that the collection is already open instead of
        writing a new `-wal` beside F that N would inherit. Windows needs no lock: a file that Anki has open can't be
        replaced or removed there. (What remains is an Anki that opened M but locks it only after all of this ended.)
+
+    An old state that is damaged can't be folded. Where it is `kept_elsewhere`, copied as it was at that stamp, it is
+    replaced as it lies; killed between the steps, the profile is left with the damaged main file without its logs.
 
     The new file gets the old one's owner and mode; where the group can't be given, mode 0600; with no old file the
     folder's owner and mode 0600. `before_swap` is called with the name of each step before it is taken: tests
@@ -156,8 +165,9 @@ def install_collection(prepared: Path, collection: Path, *, before_swap: Callabl
         folded = collection.with_name(f".recollect-folded-{secrets.token_hex(8)}.tmp")
         try:
             before_swap("fold")
-            folded_from = _fold(collection, folded, old)
-            _swap(prepared, collection, folded, folded_from, before_swap, exists=old is not None)
+            folded_from = None if kept_elsewhere else _fold(collection, folded, old)
+            expected = folded_from or kept_elsewhere
+            _swap(prepared, collection, folded if folded_from else None, expected, before_swap, exists=old is not None)
         finally:
             folded.unlink(missing_ok=True)
         before_swap("done")
@@ -166,8 +176,8 @@ def install_collection(prepared: Path, collection: Path, *, before_swap: Callabl
 def _swap(
     prepared: Path,
     collection: Path,
-    folded: Path,
-    folded_from: SourceStamp | None,
+    folded: Path | None,
+    expected: SourceStamp | None,
     before_swap: Callable[[str], None],
     *,
     exists: bool,
@@ -178,8 +188,8 @@ def _swap(
         before_swap("lock")
         if exists:
             _lock(collection, collection, locks)
-            _refuse_if_changed(collection, folded_from)
-        if folded_from is not None:
+            _refuse_if_changed(collection, expected)
+        if folded is not None:
             _lock(folded, collection, locks)
             before_swap("swap-folded")
             _replace(folded, collection)
@@ -296,12 +306,12 @@ def _fold(collection: Path, folded: Path, old: os.stat_result | None) -> SourceS
     return evidence.stamp
 
 
-def _refuse_if_changed(collection: Path, folded_from: SourceStamp | None) -> None:
-    """With the lock held: is what lies there still what was folded, or what needed no folding?"""
-    if folded_from is None:
+def _refuse_if_changed(collection: Path, expected: SourceStamp | None) -> None:
+    """With the lock held: is what lies there still what was folded or kept, or what needed no folding?"""
+    if expected is None:
         changed = collection.lstat().st_size > 0 and bool(_content_beside(collection))
     else:
-        changed = stamp(collection) != folded_from
+        changed = stamp(collection) != expected
     if changed:
         raise SourceBusy(
             f"{collection} was changed while the restore was being prepared",

@@ -13,13 +13,11 @@ _FILES = ("", "-wal", "-journal")
 _MEDIA_FOLDER = "collection.media"
 
 
-def set_aside(collection: Path, now: datetime, *, damaged: bool, media: Iterable[Path] = ()) -> Path | None:
+def set_aside(collection: Path, now: datetime, *, media: Iterable[Path] = ()) -> Path | None:
     """Copy the collection's files as they are into a new folder beside it; None when there is nothing to copy.
 
-    `media` are files of the media folder that are about to be replaced: they are copied along.
-    A `damaged` one loses its logs once they are kept: with what they belong to being broken, nothing can be made of
-    them, and nothing may be replayed into what takes its place. The folder is named for the moment,
-    `recollect-set-aside-<UTC time>`. Raises TargetUnusable.
+    `media` are files of the media folder that are about to be replaced: they are copied along. Nothing of the profile
+    is changed. The folder is named for the moment, `recollect-set-aside-<UTC time>`. Raises TargetUnusable.
     """
     present = [path for suffix in _FILES if (path := collection.with_name(collection.name + suffix)).is_file()]
     if not present:
@@ -35,10 +33,9 @@ def set_aside(collection: Path, now: datetime, *, damaged: bool, media: Iterable
             copy = folder / _MEDIA_FOLDER / path.name
             copy.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(path, copy, follow_symlinks=False)
-        sync_folder(folder)
-        sync_folder(folder.parent)
-        if damaged:
-            for path in present[1:] if present[0] == collection else present:
-                path.unlink()
-            sync_folder(folder.parent)
+            if not copy.is_symlink():
+                sync_file(copy)
+        for written in (folder / _MEDIA_FOLDER, folder, folder.parent):
+            if written.is_dir():
+                sync_folder(written)
     return folder

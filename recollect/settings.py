@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import platform
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
+    EnvSettingsSource,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
@@ -107,9 +107,14 @@ class Settings(BaseSettings):
         default_factory=lambda: platformdirs.user_cache_path("recollect", appauthor=False),
         description="a folder for what makes the next run cheap; losing it costs time, never data",
     )
-    host: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")] = Field(
-        default_factory=lambda: platform.node() or "this computer",
-        description="this computer's name in the backups: 1 to 255 characters, no control characters",
+    state: FullPath = Field(
+        default_factory=lambda: platformdirs.user_data_path("recollect", appauthor=False),
+        description="a folder for what must be remembered: which repositories this computer knows, and its own name",
+    )
+    host: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")] | None = Field(
+        default=None,
+        description="this computer's name in the backups: 1 to 255 characters, no control characters; unset: the name "
+        "that it had at first",
     )
     daily: Count | None = Field(
         default=None, description="daily snapshots to keep: a whole number from 0 to 9999; unset: the profile's own"
@@ -137,18 +142,29 @@ class Settings(BaseSettings):
         cls,
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Command line, then environment, then the file that the command line's part names."""
         config = init_settings().get("config_file")
         if config is None:
-            return init_settings, env_settings
-        return init_settings, env_settings, _FileSource(settings_cls, Path(config))
+            return init_settings, _Environment(settings_cls)
+        return init_settings, _Environment(settings_cls), _FileSource(settings_cls, Path(config))
 
 
 SETTING_NAMES = tuple(name for name in Settings.model_fields if name != "config_file")
+
+
+class _Environment(EnvSettingsSource):
+    """The settings in environment variables."""
+
+    def __call__(self) -> dict[str, Any]:
+        found = dict(super().__call__())
+        # The options hold passwords for the address they were set beside, which another server must not receive.
+        if "repo" in found and self.current_state.get("repo", found["repo"]) != found["repo"]:
+            found.pop("repo_options", None)
+        return found
 
 
 class _FileSource(InitSettingsSource):

@@ -17,6 +17,7 @@ from storage.format.manifest import Manifest
 from storage.repository import Repository
 from tasks.place import active_settings
 from tasks.step import running_flow_run_id
+from tasks.this_computer import this_host
 from tasks.versions import software_versions
 
 _COUNTS = ("notes", "cards", "reviews", "media_files", "media_bytes")
@@ -118,7 +119,7 @@ class Audit:
             started_local=self.started_at.astimezone().isoformat(timespec="seconds"),
             finished_at=datetime.now(UTC),
             flow_run=running_flow_run_id(),
-            host=active_settings().host,
+            host=this_host(active_settings()),
             repository_id=self.repository.id,
             outcome=self.outcome,
             reason=self.reason,

@@ -30,29 +30,29 @@ class KnownRepository:
         return self.generation > 0
 
 
-def known_repositories(cache: Path) -> dict[str, KnownRepository]:
+def known_repositories(state: Path) -> dict[str, KnownRepository]:
     """Repositories by the address as it may be shown; empty when nothing is known."""
     try:
-        found = json.loads(ObjectCache(cache).get(_NAME) or b"{}")
+        found = json.loads(ObjectCache(state).get(_NAME) or b"{}")
         return {url: KnownRepository(str(known["id"]), int(known["generation"])) for url, known in dict(found).items()}
     except (ValueError, TypeError, KeyError):
         return {}
 
 
-def remember_repository(cache: Path, url: str, seen: KnownRepository) -> None:
+def remember_repository(state: Path, url: str, seen: KnownRepository) -> None:
     """Remember what lies at `url`."""
-    known = known_repositories(cache)
+    known = known_repositories(state)
     if known.get(url) != seen:
-        _keep(cache, {**known, url: seen})
+        _keep(state, {**known, url: seen})
 
 
-def forget_repository(cache: Path, url: str) -> None:
+def forget_repository(state: Path, url: str) -> None:
     """Let a new repository be made at `url`, or another one be used there."""
-    known = known_repositories(cache)
+    known = known_repositories(state)
     forgotten = known.pop(url, None)
     if forgotten is not None:
-        _keep(cache, {other: seen for other, seen in known.items() if seen.id != forgotten.id})
+        _keep(state, {other: seen for other, seen in known.items() if seen.id != forgotten.id})
 
 
-def _keep(cache: Path, known: dict[str, KnownRepository]) -> None:
-    ObjectCache(cache).put(_NAME, json.dumps({url: asdict(seen) for url, seen in known.items()}, indent=2).encode())
+def _keep(state: Path, known: dict[str, KnownRepository]) -> None:
+    ObjectCache(state).put(_NAME, json.dumps({url: asdict(seen) for url, seen in known.items()}, indent=2).encode())

@@ -39,6 +39,7 @@ from tasks.known_repositories import (
     remember_repository,
 )
 from tasks.secret import Person, secret_at
+from tasks.this_computer import this_host
 
 _active: ContextVar[Settings | None] = ContextVar("settings", default=None)
 _person: ContextVar[Person] = ContextVar("person", default=Person())  # noqa: B039 -- nobody to ask: it stays as it is
@@ -99,7 +100,7 @@ def open_named(name: str = "default", *, create: bool = False) -> Repository:
     address = repository_address(settings, name)
     store, cache = _store_and_cache(settings, address, may_write=create)
     secret = secret_at(address.secret)
-    known = known_repositories(settings.cache)
+    known = known_repositories(settings.state)
     try:
         repository = open_repository(store, cache, secret or _person.get().passphrase_of(store.url))
     except NotARepository as nothing:
@@ -134,7 +135,7 @@ def make_named(
             "Use it as it is, or name an empty place for a new one",
         )
     if not despite_memory:
-        _refuse_to_replace(store.url, known_repositories(settings.cache))
+        _refuse_to_replace(store.url, known_repositories(settings.state))
     repository = create_repository(store, cache, secret, label=label)
     _remember(settings, repository)
     return repository
@@ -175,15 +176,28 @@ def secret_for(store: Store, name: str = "default") -> Secret:
 
 
 def on_this_computer(url: str) -> bool:
-    """Whether what lies at a store's `url` stays on this computer, or on a disk that is plugged into it."""
-    return "://" not in url or url.startswith("memory://")
+    """Whether what lies at a store's `url` stays on this computer, or on a disk that is plugged into it.
+
+    A path says so, but for how Windows names shares of other computers (`\\\\nas\\backups`). Where one is mounted as a
+    folder or a drive, it can't be told from a disk.
+    """
+    return ("://" not in url and not url.startswith(("\\\\", "//"))) or url.startswith("memory://")
 
 
 def allow_new_repository(name: str = "default") -> None:
     """Let the next backup make a new repository where one is known to have been, or use another one there."""
     settings = active_settings()
     address = repository_address(settings, name)
-    forget_repository(settings.cache, open_store(address.url, address.options).url)
+    store = open_store(address.url, address.options)
+    url, known = store.url, known_repositories(settings.state).get(store.url)
+    will_be_open = not address.secret.is_set and store.size(CONFIGURATION_NAME) is None
+    if will_be_open and known is not None and known.encrypted:
+        raise EncryptionUndecided(
+            f"The repository that was at {url} was encrypted, and no secret is set for a new one",
+            "Run `recollect init --new-repository` to make a new one, encrypted or with --no-encryption; or set the "
+            "secret, and run this again",
+        )
+    forget_repository(settings.state, url)
 
 
 def _store_and_cache(settings: Settings, address: RepositoryAddress, *, may_write: bool) -> tuple[Store, Path]:
@@ -199,7 +213,7 @@ def _store_and_cache(settings: Settings, address: RepositoryAddress, *, may_writ
 
 def _remember(settings: Settings, repository: Repository) -> None:
     seen = KnownRepository(repository.id, repository.seal.generation)
-    remember_repository(settings.cache, repository.store.url, seen)
+    remember_repository(settings.state, repository.store.url, seen)
 
 
 def _refuse_to_replace(url: str, known: Mapping[str, KnownRepository]) -> None:
@@ -247,7 +261,7 @@ def found_profiles() -> Found:
 
 def key_of(profile: Profile) -> ProfileKey:
     """The key under which this machine stores the profile."""
-    return profile_key(profile.name, active_settings().host, source_of(profile))
+    return profile_key(profile.name, this_host(active_settings()), source_of(profile))
 
 
 def source_of(profile: Profile) -> str:

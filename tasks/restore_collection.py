@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from profiles.collection_copy import SourceStamp, stamp
@@ -20,14 +21,22 @@ from tasks.media import COLLECTION, DELETION_LOG
 from tasks.step import step
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The state of a present collection that was kept before it is replaced; as it lay, where it is `damaged`."""
+
+    stamp: SourceStamp
+    damaged: bool = False
+
+
 @step("restore-collection", retried=True)
 def restore_collection(
-    repository: Repository, manifest: Manifest, folder: Path, *, in_place: bool, kept: SourceStamp | None = None
+    repository: Repository, manifest: Manifest, folder: Path, *, in_place: bool, kept: Kept | None = None
 ) -> int:
     """Build the collection beside its place, prove it, and rename it there; returns the bytes restored.
 
     In place it is also marked so that the next sync asks which side to keep, instead of undoing the restore. `kept`
-    is the state of the present collection that was kept: it is not replaced if it has changed since.
+    is None where there was no collection; nothing is replaced that came, or changed, since.
     """
     stored = _collection_of(manifest)
     prepared = folder / f".recollect-{secrets.token_hex(8)}.anki2"
@@ -43,10 +52,11 @@ def restore_collection(
 
         def before(step_name: str) -> None:
             # From the fold on the installation itself sees to this; before it, Anki may have come and gone.
-            if step_name == "fold" and kept is not None:
+            if step_name == "fold" and in_place:
                 _refuse_if_changed(folder / COLLECTION, kept)
 
-        install_collection(prepared, folder / COLLECTION, before_swap=before)
+        kept_elsewhere = kept.stamp if kept is not None and kept.damaged else None
+        install_collection(prepared, folder / COLLECTION, kept_elsewhere=kept_elsewhere, before_swap=before)
         # What runs left here that were killed before this point.
         for leftover in folder.glob(".recollect-*.anki2"):
             with suppress(OSError):
@@ -69,8 +79,9 @@ def restore_deletion_log(repository: Repository, manifest: Manifest, folder: Pat
         prepared.replace(target)
 
 
-def _refuse_if_changed(collection: Path, kept: SourceStamp) -> None:
-    if not collection.exists() or stamp(collection) != kept:
+def _refuse_if_changed(collection: Path, kept: Kept | None) -> None:
+    there = collection.exists()
+    if there != (kept is not None) or (kept is not None and stamp(collection) != kept.stamp):
         raise SourceBusy(
             f"{collection} has changed since its present state was kept, so nothing was restored",
             "Close Anki, then restore again",

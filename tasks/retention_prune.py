@@ -2,8 +2,8 @@
 
 It folds the index, too, when it has become many small files: each run leaves one, and every run has to read them all.
 
-While a suspect snapshot is younger than `HOLD`, a run lets nothing go: the older ones may be all that is left of what
-was lost. `recollect prune` is a person's own word, and does not wait.
+While a suspect snapshot is younger than `HOLD`, and no good one follows it, a run lets nothing go: the older ones may
+be all that is left of what was lost. A person who knows better says so with --accept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from storage.format.manifest import Manifest, ProfileKey, SnapshotId
 from storage.repository import Repository, SnapshotRef
 from storage.retention import Candidate, RetentionLimits, RetentionPlan, plan_retention
 from storage.sweeping.index_folding import fold, foldable
+from tasks.catalog import ROUTINE
 from tasks.job import Job
 from tasks.snapshot import Source
 from tasks.step import step
@@ -39,7 +40,7 @@ class ProfileRetention:
             return None
         return (
             f"Nothing is let go while the suspect snapshot {self.suspects[-1]} is younger than {HOLD.days} days; "
-            "if all is well with the profile, run `recollect backup --accept`"
+            "if all is well with the profile, run `recollect backup --accept`, or prune with --accept"
         )
 
 
@@ -93,8 +94,8 @@ def profile_retention(
             remarks.append(str(manifest))
             continue
         candidates.append(Candidate(ref.id, manifest.taken_at, good=is_good(manifest)))
-        if manifest.facts.get("accepted"):
-            # A person looked, and took the profile as it was then: what looked wrong before is settled.
+        if manifest.facts.get("accepted") or (is_good(manifest) and manifest.facts.get("purpose") == ROUTINE):
+            # A person looked, and took the profile as it was then; or what was lost is back.
             suspects.clear()
         if manifest.facts.get("suspect") and now - manifest.taken_at < HOLD:
             suspects.append(ref.id)

@@ -16,6 +16,7 @@ from tasks.job import Job
 from tasks.place import source_of
 from tasks.snapshot import Source
 from tasks.step import step
+from tasks.this_computer import this_host
 from tasks.versions import software_versions
 
 _TRIES = 3
@@ -111,7 +112,7 @@ def _manifest(
         id=source.snapshot,
         profile=job.profile.name,
         profile_key=job.profile_key,
-        host=job.settings.host,
+        host=this_host(job.settings),
         source=source_of(job.profile),
         taken_at=source.taken_at,
         parent=job.snapshots()[-1].id if job.snapshots() else None,

@@ -66,7 +66,21 @@ def test_without_any_setting_there_are_sensible_defaults() -> None:
     assert (settings.daily, settings.weekly, settings.monthly) == (None, None, None)
     assert (settings.at_once, settings.uploads) == (2, 4)
     assert settings.cache.is_absolute()
-    assert settings.host
+    assert settings.state.is_absolute()
+    assert settings.host is None
+
+
+@pytest.mark.parametrize("elsewhere", ["sftp://friend/x", "/mnt/usb", "offsite"])
+def test_options_in_the_environment_do_not_go_to_another_address(
+    elsewhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A password for one server must not be sent to another one that the command line names."""
+    monkeypatch.setenv("RECOLLECT_REPO", "sftp://nas/anki")
+    monkeypatch.setenv("RECOLLECT_REPO_OPTIONS", f'{{"password": "{SECRET}"}}')
+    monkeypatch.setenv("RECOLLECT_REPOSITORIES", '{"offsite": {"url": "s3://b/x", "options": {"anon": true}}}')
+    assert repository_address(load_settings({"repo": "sftp://nas/anki"})).options == {"password": SECRET}
+    assert repository_address(load_settings()).options == {"password": SECRET}
+    assert SECRET not in repository_address(load_settings({"repo": elsewhere})).options.values()
 
 
 @pytest.mark.parametrize("given_in", [("file",), ("file", "environment"), ("file", "environment", "command line")])

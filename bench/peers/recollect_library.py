@@ -61,6 +61,7 @@ class RecollectLibrary:
         return {
             "RECOLLECT_REPO": repository,
             "RECOLLECT_CACHE": str(self.place.home / "cache"),
+            "RECOLLECT_STATE": str(self.place.home / "state"),
             "RECOLLECT_HOST": "bench",
             "RECOLLECT_CONFIG": str(self._configuration()),
             **({"RECOLLECT_REPO_OPTIONS": json.dumps(far)} if self.place.endpoint else {}),

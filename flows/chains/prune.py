@@ -14,6 +14,7 @@ from tasks.audit import Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
 from tasks.place import active_settings, open_named
 from tasks.retention_prune import carry_out, chosen_limits, profile_retention
+from tasks.this_computer import this_host
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +27,27 @@ class ProfilePlan:
     remarks: tuple[str, ...]
 
 
-def plan_prune(repository: Repository, names: Sequence[str] = ()) -> list[ProfilePlan]:
-    """The plans for the profiles named, or for all. The limits are those set, else what each profile's owner chose."""
+def plan_prune(repository: Repository, names: Sequence[str] = (), *, limits_for_all: bool = False) -> list[ProfilePlan]:
+    """The plans for the profiles named, or for all. The limits are those set, else what each profile's owner chose.
+
+    What is set on this computer is not meant for other computers' profiles, unless they are named or it is for all.
+    """
     catalog = read_catalog(repository)
     chosen = [choose_profile(catalog, name) for name in names] or list(catalog.profiles)
     plans = []
     for profile in chosen:
-        limits = _limits(profile, named=bool(names))
+        limits = _limits(profile, meant=limits_for_all or bool(names))
         retention = profile_retention(repository, profile.refs, limits)
         plans.append(ProfilePlan(profile, retention.plan, retention.held(), retention.remarks))
     return plans
 
 
 def prune(
-    repository_name: str = "default", names: Sequence[str] = (), *, despite_suspects: bool = False
+    repository_name: str = "default",
+    names: Sequence[str] = (),
+    *,
+    despite_suspects: bool = False,
+    limits_for_all: bool = False,
 ) -> list[Report]:
     """Forget what the retention limits no longer hold, profile by profile.
 
@@ -47,7 +55,7 @@ def prune(
     """
     repository = open_named(repository_name)
     reports = []
-    for planned in plan_prune(repository, names):
+    for planned in plan_prune(repository, names, limits_for_all=limits_for_all):
         with audited("prune", planned.profile.name, repository) as audit:
             audit.profile_key = planned.profile.key
             audit.remarks += planned.remarks
@@ -64,10 +72,10 @@ def prune(
     return reports
 
 
-def _limits(profile: StoredProfile, *, named: bool) -> RetentionLimits:
-    """The limits in force for a profile: what is set on this computer is not meant for another's, unless named."""
+def _limits(profile: StoredProfile, *, meant: bool) -> RetentionLimits:
+    """The limits in force for a profile."""
     own = _own_limits(profile.newest)
-    if named or profile.host == active_settings().host:
+    if meant or profile.host == this_host(active_settings()):
         return chosen_limits(active_settings(), own)
     return RetentionLimits(own.daily, own.weekly, own.monthly)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.chains.backup import back_up
-from profiles.collection_copy import SourceStamp, stamp
+from profiles.collection_copy import stamp
 from profiles.discovery import Profile
 from profiles.durable import told_plainly
 from profiles.errors import AnkiIsOpen, CollectionDamaged, ProfileUnknown, SourceBusy, TargetUnusable
@@ -21,10 +21,10 @@ from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited, counts_of
-from tasks.catalog import LATEST, SAFETY, choose_profile, choose_snapshot, read_catalog
+from tasks.catalog import LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
 from tasks.media import COLLECTION, MEDIA_FOLDER
 from tasks.place import found_profiles, key_of, open_named
-from tasks.restore_collection import restore_collection, restore_deletion_log
+from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
 from tasks.restore_media import MediaPlan, RestoredMedia, plan_media_restore, restore_media, tell_all
 
 SYNC_ADVICE = (
@@ -48,6 +48,8 @@ class RestorePlan:
     profile: Profile | None
     """The profile that is restored in place; None for an empty folder."""
     media: MediaPlan
+    namesakes: tuple[StoredProfile, ...] = ()
+    """Other profiles of that name in the repository: on the day after a laptop died, perhaps the one that is meant."""
 
     def as_text(self) -> str:
         """The plan as a person should read it."""
@@ -57,10 +59,14 @@ class RestorePlan:
         written = (MediaAction.ADD, MediaAction.REPLACE, MediaAction.KEEP)
         media = ", ".join(f"{self.media.count(action)} to {action}" for action in written)
         lines = [
-            f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}) {where}:",
+            f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}, from {manifest.host}) {where}:",
             f"  collection: {facts.get('notes')} notes, {facts.get('cards')} cards, {facts.get('reviews')} reviews",
             f"  media files: {media}; none is deleted",
             *(f"  {remark}" for remark in self.media.remarks()),
+        ]
+        lines += [
+            f"  another profile is called so: {other.described}, last backed up {other.newest.taken_at:%Y-%m-%d %H:%M}"
+            for other in self.namesakes
         ]
         if facts.get("suspect"):
             lines.append(f"  this snapshot is suspect: {facts['suspect']}")
@@ -76,7 +82,8 @@ def plan_restore(
 ) -> RestorePlan:
     """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None."""
     local = _local(profile_name)
-    stored = choose_profile(read_catalog(repository), profile_name, key_of(local) if local else None)
+    catalog = read_catalog(repository)
+    stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
     # A profile that is named by its key, to tell it from a namesake's on another computer.
     local = local or _local(stored.name)
     if to is None and local is None:
@@ -89,7 +96,8 @@ def plan_restore(
     if to:
         _refuse_used(folder)
     media = plan_media_restore(repository, manifest, folder / MEDIA_FOLDER)
-    return RestorePlan(manifest, folder, None if to else local, media)
+    namesakes = tuple(one for one in catalog.profiles if one.name == stored.name and one.key != stored.key)
+    return RestorePlan(manifest, folder, None if to else local, media, namesakes)
 
 
 def restore(
@@ -166,7 +174,7 @@ def _refuse_to_call_it_whole(plan: RestorePlan, media: RestoredMedia) -> None:
         )
 
 
-def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, repository_name: str) -> SourceStamp | None:
+def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, repository_name: str) -> Kept | None:
     """Nothing is put in place of a collection that could not be kept; returns the state that was, if there is one."""
     with told_plainly(f"The profile's folder {profile.folder} could not be made"):
         profile.folder.mkdir(parents=True, exist_ok=True)
@@ -177,11 +185,10 @@ def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, reposi
     if safety.row.snapshot is not None:  # stored, or unchanged, whatever went wrong after that
         audit.remarks.append(f"The state before is kept as the safety snapshot {safety.row.snapshot}")
     elif safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
-        damaged = safety.row.reason == CollectionDamaged.code
         replaced = [media.folder / step.name for step in media.steps if step.action is MediaAction.REPLACE]
-        folder = set_aside(profile.collection, datetime.now(UTC), damaged=damaged, media=replaced)
+        folder = set_aside(profile.collection, datetime.now(UTC), media=replaced)
         audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")
-        present = stamp(profile.collection)
+        return Kept(present, damaged=safety.row.reason == CollectionDamaged.code)
     elif safety.outcome is Outcome.SKIPPED:
         raise SourceBusy(f"Nothing was restored: {safety.message}", "Close Anki, then restore again")
     else:
@@ -189,7 +196,7 @@ def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, reposi
             f"Nothing was restored, for the present state could not be kept: {safety.message}",
             "Mend that first, or restore into an empty folder with --to",
         )
-    return present
+    return Kept(present)
 
 
 def _local(profile_name: str) -> Profile | None:
@@ -216,4 +223,4 @@ def _refuse_while_open(profile: Profile | None) -> None:
 def _refuse_used(folder: Path) -> None:
     """Say so before anything is fetched; `prepare_empty_target` decides when it is written."""
     if (folder / COLLECTION).exists():
-        raise TargetUnusable(f"{folder} already holds a collection", "Name an empty folder, or restore with --in-place")
+        raise TargetUnusable(f"{folder} already holds a collection", "Name an empty folder, or a new one")

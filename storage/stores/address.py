@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +38,10 @@ _WORD_AND_COLON: Final = re.compile(r"([^/\\:.~][^/\\:]+:)(?!//)")
 _UNESCAPED_PASSWORD: Final = re.compile(r"([^:@/?#\[]*):(?!\d*(?:[/?#]|$)).*@", re.DOTALL)
 """A user's name and a password in which / ? # may stand as they are: no valid URL, but nothing to print either."""
 
-_EXTRAS: Final = {
-    "sftp": "sftp",
-    "ssh": "sftp",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "abfs": "azure",
-    "abfss": "azure",
-    "az": "azure",
+_PACKAGES: Final = {
+    **dict.fromkeys(("sftp", "ssh"), "sshfs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
 }
 _OBJECT_STORES: Final = frozenset({"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci"})
 _LOCAL_TRIES: Final = 2
@@ -282,6 +279,11 @@ def _host(parts: SplitResult) -> str:
 
 
 def _package_missing(protocol: str, safe: str) -> StoreAddressInvalid:
-    extra = _EXTRAS.get(protocol)
-    advice = f"Run `pip install 'recollect[{extra}]'`" if extra else f"Install the fsspec package for {protocol}://"
+    package = _PACKAGES.get(protocol)
+    # Not bare `pip`, which may be another Python's.
+    advice = (
+        f"Run `{sys.executable} -m pip install {package}`"
+        if package
+        else f"Install the fsspec package for {protocol}://"
+    )
     return StoreAddressInvalid(f"The package for {protocol}:// is not installed, so {safe} can't be opened", advice)

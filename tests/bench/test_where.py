@@ -36,6 +36,7 @@ def test_an_action_is_watched_from_its_start_in_a_process_of_its_own(tmp_path: P
         "RECOLLECT_BASE": str(tmp_path / "Anki2"),
         "RECOLLECT_REPO": str(tmp_path / "repository"),
         "RECOLLECT_CACHE": str(tmp_path / "cache"),
+        "RECOLLECT_STATE": str(tmp_path / "state"),
         "RECOLLECT_CONFIG": str(tmp_path / "recollect.toml"),
     }
     command = [sys.executable, "-m", "bench.where", str(seen), "backup"]

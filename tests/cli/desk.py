@@ -62,6 +62,10 @@ class Desk:
         return self.home / ".cache" / "recollect" / "staging"
 
     @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    @property
     def environment(self) -> dict[str, str]:
         """Everything that the command's process knows; nothing of it comes from whoever runs the tests."""
         return {
@@ -74,6 +78,7 @@ class Desk:
             "RECOLLECT_BASE": str(self.base),
             "RECOLLECT_REPO": str(self.repository),
             "RECOLLECT_CACHE": str(self.staging.parent),
+            "RECOLLECT_STATE": str(self.state),
             "DO_NOT_TRACK": "1",
             **self.settings,
         }

@@ -150,6 +150,21 @@ def test_where_there_is_no_anki_a_sample_is_made_once_and_backed_up(tmp_path: Pa
     assert [line.split()[:2] for line in second.out.splitlines()[3:]] == [["Ada", "unchanged"], ["Ben", "unchanged"]]
 
 
+@pytest.mark.parametrize("why", ["a repository is named", "it was backed up before"])
+def test_where_there_must_be_an_anki_no_sample_stands_in_for_it(tmp_path: Path, why: str) -> None:
+    """A run that backs up a sample in the place of ten years of cards would look like success."""
+    desk = Desk(tmp_path, {"RECOLLECT_BASE": "", "RECOLLECT_REPO": ""})
+    if why == "a repository is named":
+        desk = desk.having(RECOLLECT_REPO=str(tmp_path / "repository"))
+    else:
+        made = desk.having(RECOLLECT_BASE=str(tmp_path / "Anki2"))
+        assert made.run("sample", str(tmp_path / "Anki2")).code == 0
+        assert made.run("backup").code == 0
+    ran = desk.run("backup", "--or-sample")
+    assert (ran.code, ran.out) == (1, "")
+    assert "was not found" in ran.err
+
+
 def test_where_there_is_an_anki_no_sample_is_made(desk: Desk) -> None:
     shutil.rmtree(desk.base / "Ben")
     real = desk.having(RECOLLECT_BASE="", ANKI_BASE=str(desk.base))

@@ -80,6 +80,7 @@ def test_what_contradicts_itself_is_refused(desk: Desk) -> None:
         (locked, ("--no-encryption",)),
         (locked, ("--key-file", "k")),
         (desk, ("--no-encryption", "--key-file", "k")),
+        (desk, ("--no-encryption", "--label", "mine")),
     ):
         ran = at.call("init", *arguments)
         assert (ran.code, "leave out" in ran.err) == (2, True), ran.err

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from typer.main import get_command
 
+import cli.key
 from cli.key import key
+from storage.errors import StoreUnreachable
 from storage.format.secret import recovery_key
 from tests.cli.desk import PASSPHRASE, Desk, Ran
 
@@ -155,6 +157,24 @@ def test_a_rotation_leaves_the_secrets_at_hand_and_a_new_recovery_key(locked: De
     assert opens(locked, old).code == 1
     assert locked.call("backup", "Ada", "--force").code == 0
     assert len(opens(locked, new).json) == 2
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_the_new_recovery_key_is_out_before_anything_is_done(
+    locked: Desk, as_json: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows may be cut off, and leave that key as the only one that opens the newest keys."""
+    slots_before = slots(locked)
+
+    def cut_off(*_: object) -> None:
+        raise StoreUnreachable("The store can't be reached", "Try again")
+
+    monkeypatch.setattr(cli.key, "rotate_keys", cut_off)
+    ran = locked.call("key", "rotate", *as_json)
+    assert ran.code == 1
+    shown = ran.json["recovery_key"] if as_json else next(line for line in ran.out.splitlines() if "-" in line)
+    assert len(shown) > 20
+    assert slots(locked) == slots_before
 
 
 def test_without_slots_to_remove_a_rotation_does_not_ask(locked: Desk) -> None:

@@ -62,6 +62,40 @@ def test_a_dry_run_of_prune_shows_what_stays_and_why(stocked: Desk) -> None:
     assert stocked.call("audit", "--action", "prune", "--json").json == []
 
 
+def test_prune_holds_still_after_a_loss_until_a_person_takes_it_as_right(desk: Desk) -> None:
+    assert desk.call("backup").code == 0
+    for picture in (desk.base / "Ada" / "collection.media").iterdir():
+        picture.unlink()
+    assert desk.call("backup", "Ada").code == 0
+    shown = desk.call("prune", "--dry-run")
+    assert "Nothing is let go while the suspect snapshot" in shown.err
+    ran = desk.call("prune", "--json")
+    assert [row["outcome"] for row in ran.json][:2] == ["skipped", "completed"]
+    assert "prune with --accept" in ran.err
+    assert [row["outcome"] for row in desk.call("prune", "--accept", "--json").json][:2] == ["completed", "completed"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("restore", "Ada", "--to", "~nobody-here/x"),
+        ("deleted", "Ada", "--to", "~nobody-here/x"),
+        ("sample", "~nobody-here/x"),
+        ("init", "--key-file", "~nobody-here/x"),
+        ("key", "add", "--key-file", "~nobody-here/x"),
+    ],
+)
+def test_a_home_that_nobody_has_is_told_in_a_sentence(stocked: Desk, arguments: tuple[str, ...]) -> None:
+    ran = stocked.call(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert "a user who is not known here" in " ".join(ran.err.replace("│", " ").split())
+
+
+def test_a_list_of_the_trash_is_only_a_list(stocked: Desk) -> None:
+    ran = stocked.call("forget", "Ada", "20261122T195644Z-1a2b3c4d", "--list")
+    assert (ran.code, "--list only lists" in ran.err) == (2, True)
+
+
 def test_prune_tells_of_each_profile(stocked: Desk) -> None:
     ran = stocked.call("prune")
     assert ran.code == 0
@@ -89,7 +123,7 @@ def test_a_sample_can_be_listed_and_needs_an_empty_place(tmp_path: Path) -> None
     desk = Desk(tmp_path)
     made = desk.call("sample", "try out")
     assert made.code == 0
-    assert f"--base '{tmp_path / 'try out'}'" in made.out
+    assert f'--base "{tmp_path / "try out"}"' in made.out
     assert len(desk.call("profiles", "--base", "try out", "--json").json["profiles"]) == 2
     again = desk.call("sample", "try out")
     assert (again.code, again.out) == (1, "")

@@ -79,6 +79,13 @@ def test_what_is_no_share_is_refused(stocked: Desk, share: str) -> None:
     assert "such as 5%" in ran.err
 
 
+@pytest.mark.parametrize("also", [("--share", "5%"), ("--packs", "1")])
+def test_everything_and_a_share_of_it_contradict_each_other(stocked: Desk, also: tuple[str, ...]) -> None:
+    ran = stocked.call("verify", "--read-data", *also)
+    assert (ran.code, ran.out) == (2, "")
+    assert "leave out --share and --packs" in ran.err
+
+
 def test_damage_ends_with_1_and_names_the_profile_and_the_file(stocked: Desk) -> None:
     spoil_a_picture(stocked)
     ran = stocked.run("verify", "--read-data")
@@ -117,7 +124,7 @@ def test_no_is_an_answer(desk: Desk) -> None:
     spoil_a_picture(desk)
     before = objects(desk)
     code, told = at_terminal(desk, ["repair", "--read-data"], once="[y/N]", typed="n\n")
-    assert code == 75
+    assert code == 1
     assert "Nothing was changed" in told
     assert objects(desk) == before
 

@@ -98,6 +98,7 @@ class Home:
             "RECOLLECT_BASE": str(self.base),
             "RECOLLECT_REPO": str(self.folder / "repository"),
             "RECOLLECT_CACHE": str(self.folder / "cache"),
+            "RECOLLECT_STATE": str(self.folder / "state"),
         }
 
     def collection(self, profile: str) -> Path:

@@ -187,7 +187,7 @@ def test_a_default_place_that_may_not_be_read_is_passed_over_and_named(
 
     monkeypatch.setattr(os, "stat", refuse)
 
-    with pytest.raises(BaseFolderMissing) as caught:
+    with pytest.raises(SourceUnreadable) as caught:
         find_base_folder()
     assert f"{closed} (not readable: permission denied)" in caught.value.problem
 

@@ -18,7 +18,7 @@ from anki.collection import Collection
 from anki.errors import DBError
 
 from profiles import install
-from profiles.collection_copy import copy_collection
+from profiles.collection_copy import copy_collection, stamp
 from profiles.errors import AnkiIsOpen, CollectionDamaged, SourceBusy, TargetUnusable
 from profiles.install import install_collection, stamp_for_one_way_sync
 
@@ -508,6 +508,21 @@ def test_killed_at_every_single_line_the_profile_opens_as_exactly_the_old_or_the
 ) -> None:
     states = _states_after_kills(made, tmp_path / "killed", by_chance=300, stride=1)
     assert set(states) == {made.present, EARLIER}
+
+
+def test_a_damaged_state_that_is_kept_elsewhere_is_replaced_as_it_lies(made: Crashed, tmp_path: Path) -> None:
+    damaged = made.copied_to(tmp_path / "damaged")
+    damaged.collection.write_bytes(b"noise" * 9999)
+    kept = stamp(damaged.collection)
+    with damaged.wal.open("ab") as log:
+        log.write(b"changed since")
+    with pytest.raises(SourceBusy):
+        install_collection(damaged.prepared, damaged.collection, kept_elsewhere=kept)
+    assert damaged.collection.read_bytes() == b"noise" * 9999
+    assert damaged.wal.read_bytes().endswith(b"changed since")
+    install_collection(damaged.prepared, damaged.collection, kept_elsewhere=stamp(damaged.collection))
+    assert notes_in(damaged.collection) == EARLIER
+    assert not damaged.wal.exists()
 
 
 def test_a_killed_restore_can_be_repeated(made: Crashed, tmp_path: Path) -> None:

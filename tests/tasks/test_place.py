@@ -97,14 +97,21 @@ def test_a_first_backup_to_another_computer_wants_a_word_about_encryption(
     with house.set(passphrase=PASSPHRASE):
         assert open_named(create=True).configuration.sealing is Sealing.AES
     inner = open_store(str(house.base.parent / "farther"))
-    allow_new_repository()
-    assert make_named(secret=None).configuration.sealing is Sealing.OPEN
+    assert make_named(secret=None, despite_memory=True).configuration.sealing is Sealing.OPEN
     assert open_named(create=True).configuration.sealing is Sealing.OPEN
 
 
 @pytest.mark.parametrize(
     ("url", "here"),
-    [("/mnt/usb", True), ("C:\\x", True), ("memory://x", True), ("s3://b/x", False), ("sftp://nas/x", False)],
+    [
+        ("/mnt/usb", True),
+        ("C:\\x", True),
+        ("memory://x", True),
+        ("s3://b/x", False),
+        ("sftp://nas/x", False),
+        ("\\\\nas\\anki", False),
+        ("//nas/anki", False),
+    ],
 )
 def test_disks_are_here_and_servers_are_not(url: str, here: bool) -> None:
     assert on_this_computer(url) is here
@@ -192,6 +199,21 @@ def test_a_repository_is_made_once_and_not_where_another_was(house: House) -> No
     open_named()
 
 
+def test_a_new_repository_is_not_left_open_where_an_encrypted_one_was(house: House) -> None:
+    """Its passphrase was typed, and is set nowhere: a scheduled backup would begin an open one without a word."""
+    with house.set(passphrase=PASSPHRASE):
+        back_up("Ada")
+    shutil.rmtree(house.repo)
+    with pytest.raises(EncryptionUndecided) as undecided:
+        allow_new_repository()
+    assert "`recollect init --new-repository`" in undecided.value.advice
+    with pytest.raises(RepositoryGone):
+        open_named(create=True)
+    with house.set(passphrase="another one"):
+        allow_new_repository()
+        assert open_named(create=True).configuration.sealing is Sealing.AES
+
+
 def test_an_open_repository_has_no_keys_and_an_empty_place_no_repository(house: House) -> None:
     with pytest.raises(NoRepositoryYet):
         encrypted_place()
@@ -213,14 +235,14 @@ def test_a_wrong_passphrase_leaves_nothing_behind_and_is_told(house: House) -> N
 def test_what_is_remembered_of_repositories_is_whether_they_were_encrypted_and_no_secret(house: House) -> None:
     with house.set(passphrase=PASSPHRASE):
         repository = open_named(create=True)
-    text = (house.cache / "known-repositories.json").read_text()
+    text = (house.state / "known-repositories.json").read_text()
     assert json.loads(text) == {house.repo: {"id": repository.id, "generation": 1}}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"/x": "an id"}', '{"/x": {"id": 1}}', '{"/x": null}'])
 def test_a_memory_that_makes_no_sense_is_none(house: House, text: str) -> None:
-    house.cache.mkdir()
-    (house.cache / "known-repositories.json").write_text(text)
+    house.state.mkdir()
+    (house.state / "known-repositories.json").write_text(text)
     assert open_named(create=True).id
 
 
@@ -230,5 +252,6 @@ def test_every_secret_at_hand_opens_the_same_repository(house: House, tmp_path: 
     configuration = open_repository(store, None, SECRET).configuration
     recovery, text = new_recovery_key()
     add_slot(store, configuration, unlock(store, configuration, SECRET).keyring, recovery)
-    with using(load_settings({"repo": house.repo, "cache": tmp_path / "new computer", "passphrase": text.lower()})):
+    new = {"cache": tmp_path / "cache of another", "state": tmp_path / "state of another"}
+    with using(load_settings({"repo": house.repo, "passphrase": text.lower(), **new})):
         assert open_named().id == configuration.id

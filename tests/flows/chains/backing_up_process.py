@@ -61,7 +61,7 @@ def run(kill_at: int) -> int:
 
 
 def main(base: Path, repo: str, cache: Path, config: Path) -> None:
-    limits = {"daily": 0, "weekly": 0, "monthly": 0}
+    limits = {"daily": 0, "weekly": 0, "monthly": 0, "state": cache.with_name("state")}
     with place.using(load_settings({"base": base, "repo": repo, "cache": cache, **limits}, config=config)):
         for line in sys.stdin:
             child = os.fork()

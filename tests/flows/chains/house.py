@@ -71,7 +71,13 @@ class House:
 
     def load(self, **overrides: Any) -> Settings:
         """The settings of this house, with some replaced."""
-        own = {"base": self.base, "repo": self.repo, "repo_options": dict(self.options), "cache": self.cache}
+        own = {
+            "base": self.base,
+            "repo": self.repo,
+            "repo_options": dict(self.options),
+            "cache": self.cache,
+            "state": self.state,
+        }
         return load_settings({**own, **self.settings, **overrides}, config=self.config)
 
     @contextmanager
@@ -80,6 +86,11 @@ class House:
         other = replace(self, settings={**self.settings, **overrides})
         with place.using(other.load()):
             yield other
+
+    @property
+    def state(self) -> Path:
+        """What this computer must remember, which no cleaner takes away with the cache."""
+        return self.cache.with_name("state")
 
     def folder(self, profile: str = "Ada") -> Path:
         return self.base / profile

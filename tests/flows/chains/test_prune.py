@@ -188,14 +188,32 @@ def test_what_was_lost_stays_suspect_until_it_comes_back_or_a_person_takes_it_as
         assert not house.manifest(house.snapshots()[-1]).facts["suspect"]
 
 
+def test_what_is_back_holds_nothing_up_any_more(house: House) -> None:
+    back_up_well()
+    pictures = {path: path.read_bytes() for path in house.media().iterdir()}
+    for path in pictures:
+        path.unlink()
+    back_up("Ada")
+    (planned,) = plan_prune(house.repository)
+    assert planned.held is not None
+    for path, content in pictures.items():
+        path.write_bytes(content)
+    back_up_well()
+    (planned,) = plan_prune(house.repository)
+    assert planned.held is None
+
+
 def test_the_limits_of_this_computer_are_not_meant_for_the_profiles_of_another(house: House) -> None:
     backdate(house, "Ada", days=OLD)
     everything = ids(house)
     with house.set(host="another computer", daily=0, weekly=0, monthly=0):
         plans = plan_prune(house.repository)
         assert [plan.plan.limits for plan in plans] == [RetentionLimits()]
-        (named,) = plan_prune(house.repository, ["Ada"])
-        assert named.plan.limits == RetentionLimits(0, 0, 0)
+        for meant in (
+            plan_prune(house.repository, ["Ada"]),
+            plan_prune(house.repository, limits_for_all=True),
+        ):
+            assert [plan.plan.limits for plan in meant] == [RetentionLimits(0, 0, 0)]
     assert ids(house) == everything
 
 

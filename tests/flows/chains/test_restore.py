@@ -22,6 +22,7 @@ from storage.format.audit_row import Outcome
 from storage.format.blob import BlobId, pack_name
 from storage.format.manifest import StoredFolder, snapshot_name, write_manifest
 from storage.retrieval import folder_entries
+from tasks import restore_collection
 from tasks.audit import Report
 from tests.faults.faulty_store import ANY, WRITING
 from tests.flows.chains.house import (
@@ -114,7 +115,9 @@ def test_a_folder_in_an_impossible_place_is_told_in_a_sentence(house: House, tmp
 def test_a_profile_known_only_to_the_repository_is_restored_on_a_new_computer(house: House, tmp_path: Path) -> None:
     back_up_well()
     expected = content_of(house.media())
-    with house.set(base=tmp_path / "no Anki here", cache=tmp_path / "new cache", host="new computer"):
+    with house.set(
+        base=tmp_path / "no Anki here", cache=tmp_path / "new cache", state=tmp_path / "new state", host="new computer"
+    ):
         restored_well("ada", to=tmp_path / "out")
         assert content_of(tmp_path / "out" / "collection.media") == expected
         report = restore("Ada")
@@ -264,6 +267,41 @@ def test_a_damaged_collection_is_set_aside_and_the_restore_goes_on(house: House,
     assert len(fronts(house.collection())) > 200
 
 
+def test_a_damaged_collection_keeps_its_logs_until_something_takes_its_place(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up_well()
+    house.collection().write_bytes(b"noise" * 9999)
+    house.collection().with_name(f"{COLLECTION}-wal").write_bytes(b"what a crashed Anki wrote last")
+    before = digests(house.folder())
+    faulty = through_faults(monkeypatch)
+    faulty.fail(frozenset({"read_range"}), every=True)
+    assert restore("Ada").outcome is Outcome.FAILED
+    assert {name: digest for name, digest in digests(house.folder()).items() if name in before} == before
+    faulty.heal()
+    restored_well("Ada")
+    assert not house.collection().with_name(f"{COLLECTION}-wal").exists()
+    assert len(fronts(house.collection())) > 200
+
+
+def test_a_collection_that_came_while_the_restore_was_under_way_is_not_replaced(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up_well()
+    kept = house.collection().read_bytes()
+    house.collection().unlink()
+    prove = restore_collection.prove
+
+    def proven_while_anki_comes_and_goes(copy: Path) -> object:
+        house.collection().write_bytes(kept)
+        return prove(copy)
+
+    monkeypatch.setattr(restore_collection, "prove", proven_while_anki_comes_and_goes)
+    report = restore("Ada")
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, "source-busy")
+    assert house.collection().read_bytes() == kept
+
+
 def test_media_that_a_restore_replaces_is_set_aside_too_when_no_snapshot_could_be_taken(house: House) -> None:
     back_up_well()
     (house.media() / "red.png").write_bytes(b"painted over since")
@@ -323,7 +361,8 @@ def test_without_a_yes_no_folder_is_made(house: House, tmp_path: Path) -> None:
 def test_the_plan_says_what_comes_back(house: House) -> None:
     snapshot = back_up_well()
     text = plan_restore(house.repository, "Ada").as_text()
-    for part in (snapshot, "229 notes", "317 cards", "38 reviews", str(house.folder()), "safety snapshot"):
+    host = house.manifest(house.snapshots()[-1]).host
+    for part in (snapshot, host, "229 notes", "317 cards", "38 reviews", str(house.folder()), "safety snapshot"):
         assert part in text
 
 
@@ -357,6 +396,7 @@ def test_of_two_computers_with_a_profile_of_one_name_the_own_one_is_meant(house:
         back_up_well()
         assert "from the other computer" in fronts(house.restored(tmp_path / "other") / COLLECTION)
     assert "from the other computer" not in fronts(house.restored(tmp_path / "own") / COLLECTION)
+    assert "another profile is called so: Ada on the other computer" in plan_restore(house.repository, "Ada").as_text()
 
     with house.set(host="a third computer"):
         report = restore("Ada", to=tmp_path / "third")

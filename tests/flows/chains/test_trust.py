@@ -196,5 +196,5 @@ def test_a_repository_that_lost_its_configuration_is_not_taken_for_an_empty_plac
 
 def test_what_is_remembered_of_repositories_holds_no_secret(house: House) -> None:
     back_up_well()
-    known = json.loads((house.cache / "known-repositories.json").read_text())
+    known = json.loads((house.state / "known-repositories.json").read_text())
     assert list(known) == [house.repo]
