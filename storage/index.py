@@ -61,6 +61,7 @@ class Index:
         self._kinds = kinds[order]
         self.pack_of_row = packs[order]
         self._numbers = numbers[order]
+        self._distrusted = frozenset(distrusted)
         self._added: dict[BlobId, Location] = {}
 
     def __len__(self) -> int:
@@ -165,9 +166,14 @@ class Index:
         ]
 
     def add(self, entries: Iterable[PackEntry]) -> None:
-        """Take in the blobs of a pack that was just stored."""
+        """Take in the blobs of packs that were just stored, or that an index file begins to name.
+
+        Not those of distrusted packs: they lie where no writer may rely on them, whoever names them. Where they do lie
+        the index was told when it was loaded.
+        """
         for entry in entries:
-            self._added[entry.id] = entry.location
+            if entry.location.pack not in self._distrusted:
+                self._added[entry.id] = entry.location
 
     def _columns(
         self, table: pa.Table, present: Mapping[PackId, int] | None, generations: dict[int, int]

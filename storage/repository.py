@@ -197,7 +197,9 @@ class Repository:
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
         """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored.
 
-        Its index takes in the packs that no index file names yet, so that they are asked for their tables only once.
+        Its index file takes in the packs that no other names yet, so that they are asked for their tables only once, and
+        what they hold can be found when those are damaged. Also packs that verdicts name: an index file says where
+        something lies, and never that it can be relied on.
         """
         from storage.writing import WriteSession
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ from tests.storage.damage_house import (
     stocked,
     verified,
 )
-from tests.storage.small_backup import PROFILE, Source, back_up, restore, source_of
+from tests.storage.small_backup import PROFILE, Source, back_up, blobs_of, restore, source_of
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,21 @@ def test_a_pack_with_damage_is_quarantined_and_what_is_whole_in_it_packed_anew(
     found = verified(store)
     assert found.damages == ()
     assert [loss.entry.name for loss in found.losses if loss.entry] == [name]
+
+
+def test_what_is_whole_is_packed_anew_though_an_index_file_begins_to_name_the_quarantined_packs(
+    house: tuple[Store, list[SnapshotRef]],
+) -> None:
+    """The rescue stores an index file halfway, and no other one named those packs."""
+    store, _ = house
+    for name in objects(store, "index"):
+        store.remove(name)
+    packs = tuple(sorted(opened(store).holdings().packs))
+    with small_packs():
+        repair(opened(store), replace(plan_repair(verified(store)), quarantine=packs))
+    later = opened(store)
+    needed = [blob for source in SOURCES for _, blob, _ in blobs_of(later, source)]
+    assert later.index().missing(needed) == set()
 
 
 def test_the_next_backup_heals_what_a_repair_has_quarantined(house: tuple[Store, list[SnapshotRef]]) -> None:

@@ -303,3 +303,24 @@ def test_a_snapshot_can_be_had_back_although_a_first_try_to_forget_it_failed_lon
     open_repository(place.store).move_to_trash(ref)
     sweeper.carry_out(plan)
     assert place.is_whole(put_back(open_repository(place.store), ref), FIRST)
+
+
+def test_what_a_killed_backup_left_in_condemned_packs_is_not_relied_on_once_an_index_file_names_it(
+    place: Place,
+) -> None:
+    """The backup that goes on stores an index file halfway, which names those packs, too."""
+    place.back_up(SECOND)
+    indexed = {item.name for item in place.store.list("index")}
+    source = Source(FIRST.pages, frozenset(range(40)))
+    store_pieces(open_repository(place.store), source)
+    for item in place.store.list("index"):
+        if item.name not in indexed:  # it was killed before it wrote one
+            place.store.remove(item.name)
+    place.sweep()  # condemns what the killed backup left
+    place.wait(1.05 * DAY)
+    sweeper = place.sweeper()
+    plan = sweeper.plan()
+    assert len(plan.fates.remove) > 8
+    ref = place.back_up(source)
+    sweeper.carry_out(plan)
+    assert place.is_whole(ref, source)
