@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from storage.format.blob import BLOB_ID_BYTES, PART_BYTES
+
 _SCHEMA = """
 create table if not exists file(
     name blob primary key, size integer not null, mtime_ns integer not null, ctime_ns integer not null,
@@ -53,8 +55,7 @@ class FileMemory:
         """Everything remembered, by the name's bytes."""
         with contextlib.suppress(*_FAULTS), self._connected() as database:
             rows = database.execute(f"select {_COLUMNS} from file")  # noqa: S608 -- our own constant
-            # SQLite keeps no checksums: what is not even of its type is damage.
-            return {row[0]: _remembered(row) for row in rows if tuple(map(type, row)) == _TYPES}
+            return {row[0]: _remembered(row) for row in rows if _is_possible(row)}
         return {}
 
     def note(self, key: str) -> str | None:
@@ -105,6 +106,17 @@ class FileMemory:
             elif version != _VERSION:
                 raise sqlite3.DatabaseError("made by another version")
             yield database
+
+
+def _is_possible(row: tuple[Any, ...]) -> bool:
+    """Whether a row can be what was kept. SQLite keeps no checksums: what is not even of its type is damage.
+
+    So are more or fewer pieces than a file of that size has: what they name instead might well be stored.
+    """
+    if tuple(map(type, row)) != _TYPES:
+        return False
+    size, pieces = row[1], row[-1]
+    return size >= 0 and len(pieces) == -(-size // PART_BYTES) * BLOB_ID_BYTES
 
 
 def _fits(file: RememberedFile) -> bool:

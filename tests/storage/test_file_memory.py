@@ -9,18 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.file_memory import FileMemory, RememberedFile
+from storage.format.blob import PART_BYTES
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
+SIZES_AND_PIECES = st.integers(0, 3).flatmap(
+    lambda parts: st.tuples(
+        st.integers((parts - 1) * PART_BYTES + 1 if parts else 0, parts * PART_BYTES),
+        st.binary(min_size=32 * parts, max_size=32 * parts),
+    )
+)
 FILES = st.dictionaries(
     st.binary(min_size=1, max_size=12),
     st.builds(
-        RememberedFile,
-        size=st.integers(0, 2**63 - 1),
-        mtime_ns=INT64,
-        ctime_ns=INT64,
-        inode=st.integers(0, 2**64 - 1),
-        remembered_at_ns=INT64,
-        pieces=st.binary(max_size=64),
+        lambda size_and_pieces, *rest: RememberedFile(size_and_pieces[0], *rest, size_and_pieces[1]),
+        SIZES_AND_PIECES,
+        INT64,
+        INT64,
+        st.integers(0, 2**64 - 1),
+        INT64,
     ),
     max_size=6,
 )
@@ -134,6 +140,19 @@ def test_a_file_whose_numbers_do_not_fit_is_not_remembered_and_the_others_are(tm
     for file in odd:
         memory.keep(memory.files(), {b"odd": file, b"a": A_FILE}, {})
         assert memory.files() == {b"a": A_FILE}
+
+
+@pytest.mark.parametrize(
+    ("size", "pieces"), [(5, 0), (5, 31), (5, 33), (5, 64), (0, 32), (-1, 0), (PART_BYTES, 64), (PART_BYTES + 1, 32)]
+)
+def test_a_file_with_more_or_fewer_pieces_than_its_size_takes_is_not_remembered(
+    tmp_path: Path, size: int, pieces: int
+) -> None:
+    """A page of the database that took damage may tell of another file's pieces, all of them stored."""
+    memory = FileMemory(tmp_path / "files.db")
+    whole = {b"a": A_FILE, b"empty": RememberedFile(0, 1, 1, 1, 1, b""), b"long": A_FILE._replace(size=PART_BYTES)}
+    memory.keep({}, {**whole, b"odd": A_FILE._replace(size=size, pieces=bytes(pieces))}, {})
+    assert memory.files() == whole
 
 
 def test_a_note_that_is_no_unicode_costs_the_memory_and_no_error(tmp_path: Path) -> None:
