@@ -214,9 +214,7 @@ def _manifest_of(content: dict[str, Any]) -> Manifest:
     if snapshot_time(identity) != taken_at.astimezone(UTC).replace(microsecond=0):
         raise ValueError("taken_at is not the time in the id")
     facts = fields["facts"]
-    if not isinstance(facts, dict) or not all(isinstance(value, Fact) for value in facts.values()):
-        raise ValueError("facts")
-    if any(isinstance(value, float) and not math.isfinite(value) for value in facts.values()):
+    if not isinstance(facts, dict) or not all(map(_is_fact, facts.values())):
         raise ValueError("facts")
     files = tuple(_file_of(_exactly(item, "name size piece_bytes pieces")) for item in fields["files"])
     folders = tuple(_folder_of(_exactly(item, "name size entries")) for item in fields["folders"])
@@ -288,6 +286,13 @@ def _number(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**63:
         raise ValueError("number")
     return value
+
+
+def _is_fact(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    # Numbers are for tables, which hold no larger ones.
+    return isinstance(value, Fact) and (not isinstance(value, int) or -(2**63) <= value < 2**63)
 
 
 def _plain_name(value: Any) -> str:

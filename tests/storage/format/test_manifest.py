@@ -81,7 +81,13 @@ MANIFESTS = st.builds(
     TREES,
     st.dictionaries(
         WORDS,
-        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(-(2**63), 2**63 - 1),
+            st.floats(allow_nan=False, allow_infinity=False),
+            WORDS,
+        ),
         max_size=6,
     ),
 )
@@ -200,6 +206,8 @@ HOSTILE = {
     "a fact that is a list": put("facts", "notes", value=[1]),
     "a fact that is no number": put("facts", "notes", value=math.nan),
     "a fact without end": put("facts", "notes", value=math.inf),
+    "a fact beyond 64 bits": put("facts", "notes", value=2**63),
+    "a fact beyond 64 bits downwards": put("facts", "notes", value=-(2**63) - 1),
 }
 
 
@@ -263,6 +271,7 @@ def test_a_manifest_without_a_length_is_damage(packed: bytes) -> None:
     [
         replace(GOOD, facts={"notes": "x" * MAX_MANIFEST_BYTES}),
         replace(GOOD, facts={"seconds": math.nan}),
+        replace(GOOD, facts={"notes": 2**63}),
         replace(GOOD, facts={"notes": [1]}),  # type: ignore[dict-item]
         replace(GOOD, facts={"notes": object()}),  # type: ignore[dict-item]
         replace(GOOD, taken_at=TAKEN_AT + timedelta(seconds=1)),
