@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from storage.errors import Damaged, UnsupportedFormat
+from storage.errors import SnapshotUnknown, StorageError
 from storage.format.blob import BlobId, PackId
 from storage.format.manifest import Manifest, ProfileKey, snapshot_time
 from storage.format.verdict import Finding
 from storage.holdings import Holdings
 from storage.index import Index
 from storage.repository import Repository
-from storage.trash import forgotten_manifest, forgotten_snapshots
+from storage.trash import forgotten_snapshots
 from storage.walking import Walk
 
 _ASKED_AT_ONCE = 16384
@@ -154,11 +154,8 @@ def statistics(repository: Repository) -> Statistics:
     needs = _Needs(repository)
     remarks: list[str] = []
     by_profile: dict[ProfileKey, list[Manifest]] = {}
-    for ref, found in zip(refs, repository.manifests(refs), strict=True):
-        if isinstance(found, Manifest):
-            by_profile.setdefault(ref.profile_key, []).append(found)
-        else:
-            remarks.append(str(found))
+    for manifest in _readable(repository.manifests(refs), remarks):
+        by_profile.setdefault(manifest.profile_key, []).append(manifest)
     masks = {key: needs.of(manifests) for key, manifests in by_profile.items()}
     times_needed = np.sum([mask.astype(np.int32) for mask in masks.values()], axis=0) if masks else needs.none()
     profiles = tuple(
@@ -173,7 +170,8 @@ def statistics(repository: Repository) -> Statistics:
     )
     every = sorted((one for own in by_profile.values() for one in own), key=lambda manifest: manifest.id)
     live = times_needed > 0
-    in_trash = needs.of(_forgotten(repository, remarks)) & ~live
+    lying = repository.manifests([one.ref for one in forgotten_snapshots(repository)], in_trash=True)
+    in_trash = needs.of(_readable(lying, remarks)) & ~live
     if needs.lost:
         remarks.append(
             f"{len(needs.lost)} parts of listings can't be read, so that the figures are too low; `recollect verify` "
@@ -270,14 +268,15 @@ def _packs_found(holdings: Holdings, finding: Finding) -> int:
     return sum(holdings.packs[pack].size for pack in named & holdings.packs.keys())
 
 
-def _forgotten(repository: Repository, remarks: list[str]) -> list[Manifest]:
-    found = []
-    for ref in (one.ref for one in forgotten_snapshots(repository)):
-        try:
-            found.append(forgotten_manifest(repository, ref))
-        except (Damaged, UnsupportedFormat) as trouble:
-            remarks.append(str(trouble))
-    return found
+def _readable(found: Iterable[Manifest | StorageError], remarks: list[str]) -> list[Manifest]:
+    """The manifests among what was found. One that is gone by now, thrown away or put back, says nothing."""
+    manifests = []
+    for one in found:
+        if isinstance(one, Manifest):
+            manifests.append(one)
+        elif not isinstance(one, SnapshotUnknown):
+            remarks.append(str(one))
+    return manifests
 
 
 def _sizes_by_folder(objects: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -44,7 +44,10 @@ def forgotten_among(objects: Iterable[StoredObject]) -> list[Forgotten]:
 
 
 def forgotten_manifest(repository: Repository, ref: SnapshotRef) -> Manifest:
-    """The manifest of a snapshot in the trash. Raises SnapshotUnknown when it is not there."""
+    """The manifest of a snapshot in the trash, from the store itself: it is about to be relied on.
+
+    Raises SnapshotUnknown when it is not there.
+    """
     try:
         stored = repository.store.read(trash_name(ref.profile_key, ref.id))
     except ObjectMissing as fault:

@@ -23,7 +23,6 @@ from storage.holdings import Holdings
 from storage.keys import list_slots
 from storage.repository import Repository, SnapshotRef
 from storage.side_by_side import side_by_side
-from storage.trash import forgotten_manifest
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -35,7 +34,7 @@ def check_manifests(
     """The manifests that can be read, and the damage to others. Those of newer versions are no damage: a remark."""
 
     def read(ref: SnapshotRef) -> Manifest:
-        return forgotten_manifest(repository, ref) if trashed else repository.manifest(ref)
+        return repository.manifest(ref, in_trash=trashed)
 
     manifests: list[Manifest] = []
     damages: list[Damage] = []

@@ -28,7 +28,7 @@ from storage.format.pack import PackEntry
 from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
 from storage.reading import read_pack_table
 from storage.repository import Repository, SnapshotRef
-from storage.trash import forgotten_manifest, forgotten_snapshots
+from storage.trash import forgotten_snapshots
 from storage.walking import Walk
 
 QUARANTINE = "quarantine"
@@ -232,12 +232,11 @@ class _Tolerant:
 
 def _manifests(repository: Repository) -> list[Manifest]:
     """Every manifest that can be read; those of forgotten snapshots count, for they can be had back."""
-    found = [one for one in repository.manifests(repository.snapshots()) if isinstance(one, Manifest)]
-    for forgotten in forgotten_snapshots(repository):
-        manifest = read_or_why(lambda ref=forgotten.ref: forgotten_manifest(repository, ref))  # type: ignore[misc]
-        if isinstance(manifest, Manifest):
-            found.append(manifest)
-    return found
+    found = [
+        *repository.manifests(repository.snapshots()),
+        *repository.manifests([one.ref for one in forgotten_snapshots(repository)], in_trash=True),
+    ]
+    return [one for one in found if isinstance(one, Manifest)]
 
 
 def _batches(groups: Iterable[list[BlobId]]) -> Iterator[list[BlobId]]:

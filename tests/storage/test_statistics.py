@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,10 @@ from storage.format.index_table import write_index
 from storage.format.manifest import ProfileKey, profile_key
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.index import Index
+from storage.opening import open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.statistics import statistics
-from storage.store import Store
+from storage.store import Store, StoredObject
 from storage.walking import Walk
 from storage.writing import WriteSession
 from tests.faults.faulty_store import FaultyStore
@@ -153,6 +155,38 @@ def test_what_can_not_be_read_is_left_out_and_remarked(two: Store) -> None:
     assert found.in_all.snapshots == 4
     assert any("too low" in remark for remark in found.remarks)
     assert len(found.remarks) == 2
+
+
+def test_what_leaves_the_trash_while_it_is_counted_is_passed_over(two: Store) -> None:
+    store = copy_of(two)
+    repository = opened(store)
+    for ref in repository.snapshots(PROFILE)[:2]:
+        repository.move_to_trash(ref)
+    first, second = objects(store, "trash")
+
+    class Emptied(FaultyStore):
+        """The trash is emptied just after it was listed."""
+
+        def list(self, prefix: str) -> list[StoredObject]:
+            found = self.inner.list(prefix)
+            if prefix == "trash":
+                self.inner.remove(first)
+            return found
+
+    found = statistics(opened(Emptied(store)))
+    assert (found.in_all.snapshots, found.remarks) == (3, ())
+    assert objects(store, "trash") == [second]
+
+
+def test_a_forgotten_snapshot_that_this_computer_knows_is_not_read_again(two: Store, tmp_path: Path) -> None:
+    store = copy_of(two)
+    opened(store).move_to_trash(*opened(store).snapshots(PROFILE)[:2])
+    reads = []
+    for _ in range(2):
+        counting = FaultyStore(store)
+        statistics(open_repository(counting, tmp_path))
+        reads.append(counting.count("read", folder="trash"))
+    assert reads == [2, 0]
 
 
 def test_no_piece_of_any_file_is_read_and_no_node_twice(two: Store) -> None:
