@@ -123,6 +123,12 @@ class KeySlotUnknown(StorageError):
     code = "key-slot-unknown"
 
 
+class TooManyKeySlots(StorageError):
+    """There are more key slots than are looked at, or would be: what opens one of the others opens nothing."""
+
+    code = "too-many-key-slots"
+
+
 class ClockUntrusted(StorageError):
     """The clocks of this computer and of the store disagree, so that no age can be judged."""
 

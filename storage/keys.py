@@ -22,6 +22,7 @@ from storage.errors import (
     ObjectMissing,
     SecretRefused,
     StorageError,
+    TooManyKeySlots,
     UnsupportedFormat,
 )
 from storage.format.configuration import Configuration
@@ -99,8 +100,22 @@ def fetch_slots(store: Store) -> Fetched:
         except (Damaged, UnsupportedFormat) as trouble:
             return trouble
 
-    items = [item for item in store.list("keys") if slot_of_name(item.name) is not None]
-    return tuple(found for found in side_by_side(read, items[:MOST_SLOTS]) if found is not None)
+    items = _listed(store)
+    found = [one for one in side_by_side(read, items[:MOST_SLOTS]) if one is not None]
+    if len(items) > MOST_SLOTS:
+        found.append(
+            TooManyKeySlots(
+                f"{store.url} lists {len(items)} key slots, and only the first {MOST_SLOTS} by name are looked at",
+                "What opens one of the others opens nothing: remove slots that nobody needs with `recollect key "
+                "remove`, or by hand the objects in keys/ that `recollect key list` does not tell of and nobody knows",
+            )
+        )
+    return tuple(found)
+
+
+def _listed(store: Store) -> list[StoredObject]:
+    """What lies in `keys/` under the name of a slot, of whichever repository."""
+    return [item for item in store.list("keys") if slot_of_name(item.name) is not None]
 
 
 def list_slots(store: Store, configuration: Configuration, fetched: Fetched | None = None) -> SlotListing:
@@ -170,9 +185,23 @@ def add_slot(
     *,
     cost: GuessingCost | None = None,
 ) -> KeySlot:
-    """Let `secret` open the repository, too. Raises SecretRefused for a weak one."""
+    """Let `secret` open the repository, too.
+
+    Raises SecretRefused for a weak one, and TooManyKeySlots when nobody would look at one more slot.
+    """
     refuse_weak(secret)
+    _refuse_too_many(store, 1)
     return _store_slot(store, configuration, keyring, secret, label=_checked_label(label), cost=cost)
+
+
+def _refuse_too_many(store: Store, more: int) -> None:
+    there = len(_listed(store))
+    if there + more > MOST_SLOTS:
+        raise TooManyKeySlots(
+            f"{store.url} holds {there} key slots, and there is no place for {more} more: only {MOST_SLOTS} are ever "
+            "looked at",
+            "Remove slots that nobody needs with `recollect key remove`, then try again",
+        )
 
 
 def _store_slot(
@@ -245,7 +274,11 @@ def remove_slot(store: Store, configuration: Configuration, slot_id: str, opened
 
 
 def plan_rotation(store: Store, configuration: Configuration, secrets: Sequence[Secret]) -> RotationPlan:
-    """What a rotation with these secrets at hand would do. Raises SecretRefused when one of them opens nothing."""
+    """What a rotation with these secrets at hand would do.
+
+    Raises SecretRefused when one of them opens nothing, and TooManyKeySlots when there is no place for the new slots
+    beside the old ones, or when there are slots that nobody looks at: those would stay.
+    """
     listing = list_slots(store, configuration)
     opened: list[tuple[Unlocked, Secret]] = []
     for secret in dict.fromkeys(secrets):
@@ -269,9 +302,11 @@ def plan_rotation(store: Store, configuration: Configuration, secrets: Sequence[
         )
     by_secret = {secret: unlocked.slot for unlocked, secret in opened}
     ids = {unlocked.slot.id for unlocked, _ in opened}
+    rewritten = tuple((slot, secret) for secret, slot in by_secret.items() if secret.kind is not SecretKind.RECOVERY)
+    _refuse_too_many(store, len(rewritten) + 1)
     return RotationPlan(
         keyring=newest,
-        rewritten=tuple((slot, secret) for secret, slot in by_secret.items() if secret.kind is not SecretKind.RECOVERY),
+        rewritten=rewritten,
         replaced=tuple(slot for slot in listing.slots if slot.id in ids),
         dropped=tuple(slot for slot in listing.slots if slot.id not in ids),
         unreadable=tuple(trouble.problem for trouble in listing.troubles),
@@ -309,12 +344,9 @@ def _stand_back_from_another_rotation(
 ) -> None:
     """Two rotations at once would give one number to two keys: when both see each other, both stand back."""
     ours = {slot.id for slot in made}
-    others = [
-        slot
-        for slot in list_slots(store, configuration).slots
-        if slot.id not in ours and slot.generation > plan.keyring.newest
-    ]
-    if others:
+    listing = list_slots(store, configuration)
+    others = [slot for slot in listing.slots if slot.id not in ours and slot.generation > plan.keyring.newest]
+    if others or any(isinstance(trouble, TooManyKeySlots) for trouble in listing.troubles):
         _remove(store, made)
         raise KeySlotNeeded(
             f"Someone else is rotating the keys of the repository at {store.url} at this moment",
@@ -337,7 +369,7 @@ def _not_opened(store: Store, listing: SlotListing, secret: Secret) -> StorageEr
                 "Put its folder keys/ back from a copy; without one, nobody can read it",
             )
         )
-    there = _enumerated(listing.slots)
+    there = f"{_enumerated(listing.slots)}{_unread(listing)}"
     if all(slot.kind is not secret.kind for slot in listing.slots):
         return SecretRefused(
             f"The repository at {store.url} has no key slot for a {secret.kind.words}", f"It has: {there}"
@@ -347,11 +379,18 @@ def _not_opened(store: Store, listing: SlotListing, secret: Secret) -> StorageEr
             f"That opens nothing in the repository at {store.url}; if it is the recovery key, it is mistyped",
             "Compare it, letter by letter, with what was written down",
         )
-    damaged = " One slot is damaged, perhaps that one." if listing.troubles else ""
     return SecretRefused(
         f"The {secret.kind.words} does not open the repository at {store.url}",
-        f"Check it, and that the address is the right one; there are key slots for: {there}.{damaged}".rstrip("."),
+        f"Check it, and that the address is the right one; there are key slots for: {there}",
     )
+
+
+def _unread(listing: SlotListing) -> str:
+    """What else may be what a secret opens, to be told behind the slots that were looked at."""
+    for trouble in listing.troubles:
+        if isinstance(trouble, TooManyKeySlots):
+            return f". {trouble.problem}"
+    return ". One slot is damaged, perhaps that one" if listing.troubles else ""
 
 
 def _enumerated(slots: Iterable[KeySlot]) -> str:

@@ -16,6 +16,7 @@ from storage.errors import (
     SecretRefused,
     StorageError,
     StoreUnreachable,
+    TooManyKeySlots,
     WrittenUnderNewerKey,
 )
 from storage.format.configuration import Configuration
@@ -191,6 +192,47 @@ def test_a_store_that_makes_up_slots_costs_a_bounded_number_of_guesses(
     with pytest.raises(SecretRefused):
         opened(repository.store, PASSPHRASE)
     assert len(tried) <= MOST_SLOTS
+
+
+def crowded(repository: Repository, number: int) -> None:
+    """Let there be so many slots, whose secrets nobody has, that come first in every listing."""
+    (slot, *_) = slots_of(repository)
+    for spare in range(number - len(repository.store.list("keys"))):
+        fake = replace(slot, id=f"{spare:016x}")
+        repository.store.write(slot_name(fake.id), write_slot(fake))
+
+
+def test_no_slot_is_added_that_nobody_would_look_at(repository: Repository) -> None:
+    crowded(repository, MOST_SLOTS - 1)
+    keyring = unlock(repository.store, repository.configuration, PASSPHRASE).keyring
+    add_slot(repository.store, repository.configuration, keyring, OTHER)
+    names = repository.store.list("keys")
+    with pytest.raises(TooManyKeySlots, match="only 32 are ever looked at"):
+        add_slot(repository.store, repository.configuration, keyring, KEY_FILE)
+    assert repository.store.list("keys") == names
+    opened(repository.store, OTHER)
+
+
+def test_slots_that_are_not_looked_at_are_told(repository: Repository) -> None:
+    crowded(repository, MOST_SLOTS + 2)
+    listing = list_slots(repository.store, repository.configuration)
+    assert len(listing.slots) == MOST_SLOTS
+    assert [type(trouble) for trouble in listing.troubles] == [TooManyKeySlots]
+    assert f"{MOST_SLOTS + 2} key slots" in str(listing.troubles[0])
+    for secret in (OTHER, KEY_FILE):
+        with pytest.raises(SecretRefused, match=f"only the first {MOST_SLOTS} by name are looked at"):
+            opened(repository.store, secret)
+
+
+def test_a_rotation_needs_place_for_its_slots_and_leaves_none_behind_unseen(repository: Repository) -> None:
+    crowded(repository, MOST_SLOTS - 1)
+    before = repository.store.list("keys")
+    with pytest.raises(TooManyKeySlots, match="no place for 2 more"):
+        plan_rotation(repository.store, repository.configuration, [PASSPHRASE])
+    assert repository.store.list("keys") == before
+    repository.store.remove(slot_name(f"{0:016x}"))
+    rotated(repository, PASSPHRASE)
+    assert len(repository.store.list("keys")) == 2
 
 
 def test_a_store_that_does_not_answer_is_no_wrong_passphrase(repository: Repository, store: FaultyStore) -> None:
