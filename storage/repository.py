@@ -230,7 +230,8 @@ class Repository:
         condemned a pack before this snapshot was there to be seen, and removed it while this computer was asleep. What
         lies in packs on their way out is packed anew. Raises PiecesLost when there is nothing to do that from: the
         pieces must be stored anew, and the same manifest committed once more. Raises WrittenUnderNewerKey when a
-        verdict can't be read, for the keys were rotated since this repository was opened.
+        verdict can't be read, for the keys were rotated since this repository was opened, and UnsupportedFormat when it
+        was written by a newer version.
         """
         self._confirm_in_our_own_place(manifest, known=known)
         ref, stored = self._publish(manifest)
@@ -336,7 +337,7 @@ class Repository:
         verdicts, unread = read_verdicts(self._source, self.seal, sorted(unseen))
         for trouble in (*holdings.damaged_verdicts, *unread):
             # Whoever wrote it can carry it out: what it names must not be relied on, and that is not known here.
-            if isinstance(trouble, WrittenUnderNewerKey):
+            if isinstance(trouble, WrittenUnderNewerKey | UnsupportedFormat):
                 raise trouble
         if not distrusted_packs(verdicts).isdisjoint(needed):
             return False

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from storage.errors import Damaged
+from storage.errors import Damaged, UnsupportedFormat
 from storage.format.compression import compress, decompress
 from storage.format.sealing import Purpose, Seal
 
@@ -49,24 +49,29 @@ def write_census(seal: Seal, census: Census) -> bytes:
 
 
 def read_census(seal: Seal, name: str, stored: bytes) -> Census:
-    """The census stored as `name`, every field checked."""
+    """The census stored as `name`, every field checked. Raises UnsupportedFormat for a newer version's: no damage."""
     packed = seal.unseal(Purpose.CENSUS, name.encode(), stored)
     length = int.from_bytes(packed[:4], "little")
     if len(packed) < 4 or length > _MAX_BYTES:
         raise _damaged(name)
     try:
-        return Census(name, _snapshots_of(json.loads(decompress(packed[4:], length))))
+        content = json.loads(decompress(packed[4:], length))
+        if not isinstance(content, dict) or type(version := content.get("format")) is not int:
+            raise ValueError("format")
+        if version != CENSUS_FORMAT:
+            raise UnsupportedFormat(
+                f"{name} was written by another version of Recollect", "Update Recollect and try again"
+            )
+        return Census(name, _snapshots_of(content))
     except (ValueError, KeyError, TypeError, RecursionError) as fault:
         raise _damaged(name) from fault
 
 
-def _snapshots_of(content: Any) -> frozenset[str]:
-    if not isinstance(content, dict) or set(content) != {"format", "snapshots"}:
+def _snapshots_of(content: dict[str, Any]) -> frozenset[str]:
+    if set(content) != {"format", "snapshots"}:
         raise ValueError("keys")
     snapshots = content["snapshots"]
-    if type(content["format"]) is not int or content["format"] != CENSUS_FORMAT or not isinstance(snapshots, list):
-        raise ValueError("format")
-    if not all(isinstance(name, str) for name in snapshots):
+    if not isinstance(snapshots, list) or not all(isinstance(name, str) for name in snapshots):
         raise ValueError("snapshots")
     return frozenset(snapshots)
 

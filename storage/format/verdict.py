@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from storage.errors import Damaged
+from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import PACK_ID_BYTES, PackId
 from storage.format.compression import compress, decompress
 from storage.format.sealing import Purpose, Seal
@@ -73,13 +73,19 @@ def write_verdict(seal: Seal, verdict: Verdict) -> bytes:
 
 
 def read_verdict(seal: Seal, name: str, stored: bytes) -> Verdict:
-    """The verdict stored as `name`, every field checked."""
+    """The verdict stored as `name`, every field checked. Raises UnsupportedFormat for a newer version's: no damage."""
     packed = seal.unseal(Purpose.VERDICT, name.encode(), stored)
     length = int.from_bytes(packed[:4], "little")
     if len(packed) < 4 or length > _MAX_BYTES:
         raise _damaged(name)
     try:
         content = json.loads(decompress(packed[4:], length))
+        if not isinstance(content, dict) or type(version := content.get("format")) is not int:
+            raise ValueError("format")
+        if version != VERDICT_FORMAT:
+            raise UnsupportedFormat(
+                f"{name} was written by another version of Recollect", "Update Recollect and try again"
+            )
         packs = _packs_of(content)
         return Verdict(name, Finding(content["finding"]), packs)
     except (ValueError, KeyError, TypeError, RecursionError) as fault:
@@ -92,13 +98,13 @@ def parts_of(packs: Iterable[PackId]) -> list[frozenset[PackId]]:
     return [frozenset(ordered[start : start + MAX_PACKS]) for start in range(0, len(ordered), MAX_PACKS)]
 
 
-def _packs_of(content: Any) -> frozenset[PackId]:
-    if not isinstance(content, dict) or set(content) != {"format", "finding", "packs"}:
+def _packs_of(content: dict[str, Any]) -> frozenset[PackId]:
+    if set(content) != {"format", "finding", "packs"}:
         raise ValueError("keys")
     packs = content["packs"]
-    if type(content["format"]) is not int or content["format"] != VERDICT_FORMAT or not isinstance(packs, list):
-        raise ValueError("format")
-    if not 0 < len(packs) <= MAX_PACKS or not all(isinstance(pack, str) and _PACK.fullmatch(pack) for pack in packs):
+    if not isinstance(packs, list) or not 0 < len(packs) <= MAX_PACKS:
+        raise ValueError("packs")
+    if not all(isinstance(pack, str) and _PACK.fullmatch(pack) for pack in packs):
         raise ValueError("packs")
     return frozenset(PackId(bytes.fromhex(pack)) for pack in packs)
 

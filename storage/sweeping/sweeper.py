@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from recollect.progress import current_progress
-from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused
+from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused, UnsupportedFormat
 from storage.format.blob import BLOB_ID_BYTES, BlobId, BlobKind, PackId, pack_name
 from storage.format.census import CENSUS, Census, census_name, is_census_name, read_census, write_census
 from storage.format.manifest import Manifest, earlier_ids, trash_name
@@ -195,6 +195,10 @@ class Sweeper:
             raise SweepRefused(
                 f"Another sweep is at work in {self._repository.store.url}", "Try again when it is done"
             ) from gone
+        except UnsupportedFormat as newer:
+            raise SweepRefused(
+                f"Nothing is removed, for which snapshots have to be there is not known: {newer.problem}", newer.advice
+            ) from newer
         except Damaged as damage:
             raise SweepRefused(
                 f"Nothing is removed, for which snapshots have to be there is not known: {damage.problem}",
@@ -296,9 +300,10 @@ def _names_of(live: Iterable[SnapshotRef], forgotten: Iterable[Forgotten]) -> se
 def _refuse_what_can_not_be_read(holdings: Holdings) -> None:
     damaged = (*holdings.damaged_indexes, *holdings.damaged_verdicts)
     if damaged:
+        newer = isinstance(damaged[0], UnsupportedFormat)
         raise SweepRefused(
             f"Nothing is removed, for a part of the repository can't be read: {damaged[0].problem}",
-            "Mend it with `recollect repair`",
+            damaged[0].advice if newer else "Mend it with `recollect repair`",
         ) from damaged[0]
 
 

@@ -31,6 +31,7 @@ from storage.format.manifest import (
     trash_name,
     write_manifest,
 )
+from storage.format.verdict import VERDICT_FORMAT, Finding, Verdict, verdict_name, write_verdict
 from storage.opening import create_repository, open_or_create_repository, open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.store import Store, StoredObject
@@ -184,6 +185,27 @@ def test_a_commit_into_a_place_that_holds_another_repository_by_now_is_refused(s
     with pytest.raises(NotARepository, match="does not hold the repository any more"):
         repository.commit(manifest_of(repository, FIRST, run=0))
     assert store.list("snapshots") == []
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_no_snapshot_is_made_beside_a_verdict_of_a_newer_version(
+    store: Store, is_known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says can be carried out by whoever wrote it."""
+    first = back_up(create_repository(store), FIRST, run=0)
+    repository = open_repository(store)
+    if not is_known:
+        store_pieces(repository, SECOND)
+    with monkeypatch.context() as newer:
+        newer.setattr("storage.format.verdict.VERDICT_FORMAT", VERDICT_FORMAT + 1)
+        verdict = Verdict(verdict_name(b"n" * 16), Finding.CONDEMNED, frozenset(repository.holdings().packs))
+        store.write(verdict.name, write_verdict(repository.seal, verdict))
+    if is_known:
+        repository = open_repository(store)
+        store_pieces(repository, SECOND)
+    with pytest.raises(UnsupportedFormat, match=r"another version.*Update Recollect"):
+        repository.commit(manifest_of(repository, SECOND, run=1))
+    assert open_repository(store).snapshots() == [first]
 
 
 @pytest.mark.parametrize("kept", [0, 40])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import Damaged
+from storage.errors import Damaged, UnsupportedFormat
 from storage.format.census import Census, census_name, is_census_name, read_census, write_census
 from storage.format.compression import compress
 from storage.format.sealing import OpenSeal, Purpose
@@ -15,6 +15,11 @@ from storage.format.sealing import OpenSeal, Purpose
 SEAL = OpenSeal(bytes(16))
 NAME = census_name(datetime(2026, 11, 22, 12, 0, tzinfo=UTC), bytes(4))
 NAMES = st.frozensets(st.text(min_size=1, max_size=60).filter(lambda text: text.isprintable()), max_size=30)
+
+
+def stored(content: object) -> bytes:
+    plain = json.dumps(content).encode()
+    return SEAL.seal(Purpose.CENSUS, NAME.encode(), len(plain).to_bytes(4, "little") + compress(plain))
 
 
 @given(NAMES)
@@ -42,17 +47,22 @@ def test_bytes_that_were_never_sealed_are_damage(content: bytes) -> None:
     [
         None,
         {"format": 1},
-        {"format": 2, "snapshots": []},
+        {"format": "2", "snapshots": []},
+        {"format": True, "snapshots": []},
         {"format": 1, "snapshots": {}},
         {"format": 1, "snapshots": [1]},
         {"format": 1, "snapshots": [], "more": 0},
     ],
 )
 def test_a_sealed_census_that_makes_no_sense_is_damage(content: object) -> None:
-    plain = json.dumps(content).encode()
-    stored = SEAL.seal(Purpose.CENSUS, NAME.encode(), len(plain).to_bytes(4, "little") + compress(plain))
     with pytest.raises(Damaged, match="no census"):
-        read_census(SEAL, NAME, stored)
+        read_census(SEAL, NAME, stored(content))
+
+
+@pytest.mark.parametrize("content", [{"format": 2, "snapshots": []}, {"format": 0}])
+def test_a_census_of_another_version_is_told_from_damage(content: object) -> None:
+    with pytest.raises(UnsupportedFormat, match="another version"):
+        read_census(SEAL, NAME, stored(content))
 
 
 def test_a_bomb_is_refused_before_it_unpacks() -> None:

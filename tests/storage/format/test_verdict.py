@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import Damaged
+from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import PackId
 from storage.format.compression import compress
 from storage.format.sealing import OpenSeal, Purpose
@@ -66,7 +66,6 @@ GOOD = {"format": 1, "finding": "condemned", "packs": ["00" * 16]}
     [
         [],
         {**GOOD, "more": 1},
-        {**GOOD, "format": 2},
         {**GOOD, "format": True},
         {**GOOD, "finding": "guilty"},
         {**GOOD, "packs": []},
@@ -80,6 +79,12 @@ GOOD = {"format": 1, "finding": "condemned", "packs": ["00" * 16]}
 def test_a_sealed_verdict_that_makes_no_sense_is_damage(content: object) -> None:
     read_verdict(SEAL, NAME, stored(GOOD))
     with pytest.raises(Damaged, match="no verdict"):
+        read_verdict(SEAL, NAME, stored(content))
+
+
+@pytest.mark.parametrize("content", [{**GOOD, "format": 2}, {"format": 0}, {"format": 7, "packs": "all"}])
+def test_a_verdict_of_another_version_is_told_from_damage(content: object) -> None:
+    with pytest.raises(UnsupportedFormat, match="another version"):
         read_verdict(SEAL, NAME, stored(content))
 
 

@@ -473,6 +473,35 @@ def test_what_another_sweep_let_expire_while_this_one_looked_has_not_vanished(
     assert place.plan().expired == ()
 
 
+def newer_verdict(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr("storage.format.verdict.VERDICT_FORMAT", 2)
+        pack = pack_of_name(sorted(place.packs())[0])
+        assert pack is not None
+        verdict = Verdict(verdict_name(b"n" * 16), Finding.CONDEMNED, frozenset({pack}))
+        place.inner.write(verdict.name, write_verdict(place.first.seal, verdict))
+
+
+def newer_census(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as newer:
+        newer.setattr("storage.format.census.CENSUS_FORMAT", 2)
+        place.sweep()
+    place.days(8)
+
+
+@pytest.mark.parametrize("came", [newer_verdict, newer_census])
+def test_what_a_newer_version_has_written_stops_a_sweep(
+    place: Place, monkeypatch: pytest.MonkeyPatch, came: Callable[[Place, pytest.MonkeyPatch], None]
+) -> None:
+    place.back_up(A)
+    place.forget(place.back_up(C))
+    came(place, monkeypatch)
+    before = dict(place.inner.objects)
+    with pytest.raises(SweepRefused, match=r"another version.*Update Recollect"):
+        place.plan()
+    assert place.inner.objects == before
+
+
 def test_no_more_censuses_than_needed_are_kept(place: Place) -> None:
     place.back_up(A)
     taken = []
