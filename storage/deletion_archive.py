@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from storage.errors import Damaged, ObjectMissing
 from storage.format.deletion_table import (
+    LARGEST_DELETIONS,
     ArchivedNote,
     deletions_name,
     is_deletions_name,
@@ -17,6 +18,8 @@ from storage.format.deletion_table import (
 from storage.format.manifest import ProfileKey
 from storage.repository import Repository
 from storage.side_by_side import side_by_side
+from storage.store import StoredObject
+from storage.stored_size import read_listed
 
 _FILE_BYTES = 32 * 1024 * 1024
 """A file is ended after so many bytes of text: far from what readers refuse, whatever one note adds."""
@@ -56,17 +59,17 @@ def archived_notes(
 
 def _read_files(repository: Repository, profile_key: ProfileKey) -> dict[str, list[ArchivedNote] | Damaged | None]:
     """What each file of an archive holds, or why it can't be read; None for one that has another name by now."""
-    names = [item.name for item in repository.store.list(f"deletions/{profile_key}") if is_deletions_name(item.name)]
+    items = [item for item in repository.store.list(f"deletions/{profile_key}") if is_deletions_name(item.name)]
 
-    def read(name: str) -> list[ArchivedNote] | Damaged | None:
+    def read(item: StoredObject) -> list[ArchivedNote] | Damaged | None:
         try:
-            return read_deletions(repository.seal, name, repository.store.read(name))
+            return read_deletions(repository.seal, item.name, read_listed(repository.store, item, LARGEST_DELETIONS))
         except Damaged as damage:
             return damage
         except ObjectMissing:
             return None
 
-    return dict(zip(names, side_by_side(read, names), strict=True))
+    return dict(zip((item.name for item in items), side_by_side(read, items), strict=True))
 
 
 def archive_notes(

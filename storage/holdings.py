@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from storage.errors import Damaged, ObjectMissing, UnsupportedFormat
 from storage.format.blob import PackId, pack_of_name
-from storage.format.index_table import INDEX_SCHEMA, index_table, packs_named, read_index
+from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, index_table, packs_named, read_index
 from storage.format.pack import PackEntry
 from storage.format.sealing import Seal
-from storage.format.verdict import VERDICTS, Finding, Verdict, is_verdict_name, read_verdict
+from storage.format.verdict import LARGEST_VERDICT, VERDICTS, Finding, Verdict, is_verdict_name, read_verdict
 from storage.index import Index
 from storage.object_cache import CachedStore
 from storage.reading import read_pack_table
@@ -74,7 +74,7 @@ def look(source: CachedStore, seal: Seal) -> Holdings:
 def _look_once(source: CachedStore, seal: Seal, *, pass_over_missing: bool) -> Holdings:
     seen = source.store.list_together(_SEEN_IN_TURN)
     verdict_files = verdicts_in(seen)
-    verdicts, damaged_verdicts = read_verdicts(source, seal, verdict_files)
+    verdicts, damaged_verdicts = read_verdicts(source, seal, verdict_files.values())
     source.cache.keep_only(VERDICTS, verdict_files)
     index_files = tuple(item for item in seen["index"] if _INDEX_NAME.fullmatch(item.name))
     source.cache.keep_only("index", [item.name for item in index_files])
@@ -114,31 +114,39 @@ def verdicts_in(seen: Listings) -> dict[str, StoredObject]:
 
 
 def read_verdicts(
-    source: CachedStore, seal: Seal, names: Iterable[str]
+    source: CachedStore, seal: Seal, files: Iterable[StoredObject]
 ) -> tuple[tuple[Verdict, ...], tuple[Damaged | UnsupportedFormat, ...]]:
-    """The verdicts of these names, and why others can't be read. One that is gone by now has been carried out.
+    """The verdicts in these objects, and why others can't be read. One that is gone by now has been carried out.
 
     What a damaged verdict names stays where it is: no sweep can read it either.
     """
 
-    def read(name: str) -> Verdict | Damaged | UnsupportedFormat | None:
+    def read(item: StoredObject) -> Verdict | Damaged | UnsupportedFormat | None:
         try:
-            return source.fetched(name, lambda content: read_verdict(seal, name, content))
+            return source.fetched(
+                item.name,
+                lambda content: read_verdict(seal, item.name, content),
+                size=item.size,
+                largest=LARGEST_VERDICT,
+            )
         except (Damaged, UnsupportedFormat) as trouble:
             return trouble
         except ObjectMissing:
             return None
 
-    found = list(side_by_side(read, names))
+    found = list(side_by_side(read, files))
     return (
         tuple(verdict for verdict in found if isinstance(verdict, Verdict)),
         tuple(trouble for trouble in found if isinstance(trouble, Damaged | UnsupportedFormat)),
     )
 
 
-def read_index_file(source: CachedStore, seal: Seal, name: str) -> pa.Table:
-    """The table of one index file. Raises Damaged, and ObjectMissing when it was replaced meanwhile."""
-    return source.fetched(name, lambda content: read_index(seal, name, content))
+def read_index_file(source: CachedStore, seal: Seal, name: str, size: int | None) -> pa.Table:
+    """The table of one index file, `size` being what a listing said it takes.
+
+    Raises Damaged, and ObjectMissing when it was replaced meanwhile.
+    """
+    return source.fetched(name, lambda content: read_index(seal, name, content), size=size, largest=LARGEST_INDEX)
 
 
 class _IndexReplaced(Exception):
@@ -152,7 +160,7 @@ def _index_tables(
 
     def read(item: StoredObject) -> pa.Table | Damaged:
         try:
-            return read_index_file(source, seal, item.name)
+            return read_index_file(source, seal, item.name, item.size)
         except Damaged as damage:
             return damage
         except ObjectMissing as missing:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from storage.errors import Damaged
 from storage.store import Store
+from storage.stored_size import refuse_too_large
 
 T = TypeVar("T")
 
@@ -83,10 +84,13 @@ class CachedStore:
     store: Store
     cache: ObjectCache
 
-    def fetched(self, name: str, read: Callable[[bytes], T], *, lies_at: str | None = None) -> T:
+    def fetched(
+        self, name: str, read: Callable[[bytes], T], *, size: int | None, largest: int, lies_at: str | None = None
+    ) -> T:
         """What `read` makes of an object, from the cache if it can; a damaged copy there is thrown away.
 
-        `lies_at` is where the object was moved to, if it was.
+        `size` is what a listing said it takes, None where none did: Damaged if that is more than `largest`, which no
+        object of its kind takes. `lies_at` is where it was moved to, if it was.
         """
         cached = self.cache.get(name)
         if cached is not None:
@@ -94,6 +98,7 @@ class CachedStore:
                 return read(cached)
             except Damaged:
                 self.cache.drop(name)
+        refuse_too_large(lies_at or name, size, largest)
         content = self.store.read(lies_at or name)
         found = read(content)
         self.cache.put(name, content)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from storage.errors import (
 from storage.format.blob import BlobId, BlobKind, pack_name
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, read_configuration
 from storage.format.manifest import (
+    LARGEST_MANIFEST,
     Manifest,
     ProfileKey,
     SnapshotId,
@@ -43,6 +44,7 @@ from storage.format.verdict import VERDICTS
 from storage.object_cache import CachedStore, ObjectCache
 from storage.side_by_side import side_by_side
 from storage.store import Store, StoredObject
+from storage.stored_size import refuse_too_large
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,10 +61,11 @@ _CONFIRMATIONS = 5
 
 @dataclass(frozen=True, slots=True, order=True)
 class SnapshotRef:
-    """A snapshot as the listing names it."""
+    """A snapshot as the listing names it; `size` is what that said its manifest takes, None for what none showed."""
 
     profile_key: ProfileKey
     id: SnapshotId
+    size: int | None = field(default=None, compare=False)
 
     @property
     def taken_at(self) -> datetime:
@@ -103,6 +106,8 @@ class Repository:
             return self._source.fetched(
                 snapshot_name(ref.profile_key, ref.id),
                 lambda content: read_manifest(self.seal, ref.profile_key, ref.id, content),
+                size=ref.size,
+                largest=LARGEST_MANIFEST,
                 lies_at=trash_name(ref.profile_key, ref.id) if in_trash else None,
             )
         except ObjectMissing as fault:
@@ -158,7 +163,8 @@ class Repository:
         """The table of one index file. Raises Damaged, and ObjectMissing when it was replaced meanwhile."""
         from storage.holdings import read_index_file
 
-        return read_index_file(self._source, self.seal, name)
+        sizes = {file.name: file.size for file in self.holdings().index_files}
+        return read_index_file(self._source, self.seal, name, sizes.get(name))
 
     def forget_index(self) -> None:
         """Let the next use of the index look anew."""
@@ -282,8 +288,9 @@ class Repository:
 
         name = snapshot_name(ref.profile_key, ref.id)
         try:
-            return self._source.fetched(name, whole)
+            return self._source.fetched(name, whole, size=ref.size, largest=LARGEST_MANIFEST)
         except (Damaged, UnsupportedFormat):
+            refuse_too_large(name, ref.size, LARGEST_MANIFEST)
             # What can't be read can be forgotten, too.
             return self.store.read(name)
 
@@ -333,8 +340,8 @@ class Repository:
         seen = self.store.list_together((VERDICTS, *sorted(folders)))
         present = {item.name: item.size for folder in folders for item in seen[folder]}
         self._refuse_a_torn_manifest(present)
-        unseen = verdicts_in(seen).keys() - holdings.verdict_files.keys()
-        verdicts, unread = read_verdicts(self._source, self.seal, sorted(unseen))
+        unseen = [item for name, item in verdicts_in(seen).items() if name not in holdings.verdict_files]
+        verdicts, unread = read_verdicts(self._source, self.seal, unseen)
         for trouble in (*holdings.damaged_verdicts, *unread):
             # Whoever wrote it can carry it out: what it names must not be relied on, and that is not known here.
             if isinstance(trouble, WrittenUnderNewerKey | UnsupportedFormat):
@@ -388,8 +395,9 @@ class Repository:
 
 def snapshots_among(objects: Iterable[StoredObject]) -> list[SnapshotRef]:
     """The snapshots that a listing shows, oldest first."""
-    found = [snapshot_of_name(item.name) for item in objects]
-    return sorted((SnapshotRef(*pair) for pair in found if pair), key=lambda ref: (ref.id, ref.profile_key))
+    found = [(snapshot_of_name(item.name), item.size) for item in objects]
+    refs = (SnapshotRef(*pair, size) for pair, size in found if pair)
+    return sorted(refs, key=lambda ref: (ref.id, ref.profile_key))
 
 
 def stored_configuration(store: Store) -> Configuration:

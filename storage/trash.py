@@ -8,6 +8,7 @@ from datetime import datetime
 
 from storage.errors import ObjectMissing, PiecesLost, SnapshotUnknown
 from storage.format.manifest import (
+    LARGEST_MANIFEST,
     Manifest,
     ProfileKey,
     read_manifest,
@@ -17,6 +18,7 @@ from storage.format.manifest import (
 )
 from storage.repository import Repository, SnapshotRef
 from storage.store import StoredObject
+from storage.stored_size import refuse_too_large
 
 TRASH = "trash"
 
@@ -36,9 +38,9 @@ def forgotten_snapshots(repository: Repository, profile_key: ProfileKey | None =
 
 def forgotten_among(objects: Iterable[StoredObject]) -> list[Forgotten]:
     """The snapshots in the trash that a listing shows, oldest first."""
-    found = [(snapshot_of_name(item.name), item.modified) for item in objects]
+    found = [(snapshot_of_name(item.name), item.size, item.modified) for item in objects]
     return sorted(
-        (Forgotten(SnapshotRef(*pair), modified) for pair, modified in found if pair),
+        (Forgotten(SnapshotRef(*pair, size), modified) for pair, size, modified in found if pair),
         key=lambda one: (one.ref.id, one.ref.profile_key),
     )
 
@@ -48,6 +50,7 @@ def forgotten_manifest(repository: Repository, ref: SnapshotRef) -> Manifest:
 
     Raises SnapshotUnknown when it is not there.
     """
+    refuse_too_large(trash_name(ref.profile_key, ref.id), ref.size, LARGEST_MANIFEST)
     try:
         stored = repository.store.read(trash_name(ref.profile_key, ref.id))
     except ObjectMissing as fault:

@@ -7,15 +7,26 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from storage.checking.damage import read_or_why
 from storage.errors import Damaged, StorageError, UnsupportedFormat
 from storage.format.blob import PackId
-from storage.format.check_record import CHECKS, MAX_CHECKED, Checked, check_name, is_check_name, read_check, write_check
+from storage.format.check_record import (
+    CHECKS,
+    LARGEST_CHECK,
+    MAX_CHECKED,
+    Checked,
+    check_name,
+    is_check_name,
+    read_check,
+    write_check,
+)
 from storage.format.sealing import Seal
 from storage.store import Store, StoredObject
+from storage.stored_size import read_listed
 
 _CLOCKS_DIFFER = timedelta(days=1)
 """A reading dated further in the future was noted under a clock that was wrong, and counts for nothing."""
@@ -78,20 +89,24 @@ class Coverage:
 
 def read_history(store: Store, seal: Seal, now: datetime) -> CheckHistory:
     """What the records in a repository say; one that can't be read says nothing."""
-    names = [item.name for item in store.list(CHECKS) if is_check_name(item.name)]
+    records = [item for item in store.list(CHECKS) if is_check_name(item.name)]
     packs: dict[PackId, Checked] = {}
     unreadable: dict[str, Damaged | UnsupportedFormat] = {}
     read = []
-    for name in names:
-        found = read_or_why(lambda name=name: read_check(seal, name, store.read(name)))  # type: ignore[misc]
+    for item in records:
+        found = read_or_why(partial(_record, store, seal, item))
         if isinstance(found, Damaged | UnsupportedFormat):
-            unreadable[name] = found
+            unreadable[item.name] = found
         elif found is not None:  # else another run has taken it into its own record
-            read.append(name)
+            read.append(item.name)
             for pack, checked in found.items():
                 if checked.at <= now + _CLOCKS_DIFFER:
                     packs[pack] = _later(packs.get(pack), checked)
     return CheckHistory(packs, tuple(read), unreadable)
+
+
+def _record(store: Store, seal: Seal, item: StoredObject) -> dict[PackId, Checked]:
+    return read_check(seal, item.name, read_listed(store, item, LARGEST_CHECK))
 
 
 def keep_history(

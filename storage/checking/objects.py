@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 import pyarrow as pa
@@ -13,16 +14,18 @@ from storage.checking.packs import PackCheck
 from storage.checking.usable_copies import UsableCopies
 from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import BlobId, BlobKind, Location, PackId, pack_name
-from storage.format.census import CENSUS, is_census_name, read_census
-from storage.format.deletion_table import is_deletions_name, read_deletions
-from storage.format.index_table import INDEX_SCHEMA, packs_named, read_index
+from storage.format.census import CENSUS, LARGEST_CENSUS, is_census_name, read_census
+from storage.format.deletion_table import LARGEST_DELETIONS, is_deletions_name, read_deletions
+from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, packs_named, read_index
 from storage.format.manifest import Manifest, snapshot_name, trash_name
 from storage.format.pack import PackEntry
-from storage.format.verdict import read_verdict
+from storage.format.verdict import LARGEST_VERDICT, read_verdict
 from storage.holdings import Holdings
 from storage.keys import list_slots
 from storage.repository import Repository, SnapshotRef
 from storage.side_by_side import side_by_side
+from storage.store import StoredObject
+from storage.stored_size import read_listed
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -69,8 +72,8 @@ def check_index_files(
     contradicting = {check.pack: check.entries for check in checks if check.contradicts_index}
     missing: set[PackId] = set()
     damages: list[Damage] = []
-    for name in (file.name for file in holdings.index_files):
-        found = read_or_why(lambda name=name: index_file(repository, name))  # type: ignore[misc]
+    for item in holdings.index_files:
+        name, found = item.name, read_or_why(partial(_index_file, repository, item))
         if isinstance(found, Damaged):
             how = "this part of the index can't be read; packs tell the same"
             damages.append(Damage(Kind.INDEX, name, how, trouble=found))
@@ -86,9 +89,9 @@ def check_index_files(
     return damages
 
 
-def index_file(repository: Repository, name: str) -> pa.Table:
+def _index_file(repository: Repository, item: StoredObject) -> pa.Table:
     """The table of an index file, from the store itself."""
-    return read_index(repository.seal, name, repository.store.read(name))
+    return read_index(repository.seal, item.name, read_listed(repository.store, item, LARGEST_INDEX))
 
 
 def entries_of(table: pa.Table) -> Iterator[PackEntry]:
@@ -105,36 +108,36 @@ def check_records(repository: Repository, holdings: Holdings, remarks: list[str]
     """The damage to verdicts and censuses, to files of deletion archives, and to key slots."""
     store, seal = repository.store, repository.seal
     read_well = {verdict.name for verdict in holdings.verdicts}
-    doubtful = [name for name in holdings.verdict_files if name not in read_well]
-    censuses = [item.name for item in store.list(CENSUS) if is_census_name(item.name)]
-    archives = [item.name for item in store.list("deletions") if is_deletions_name(item.name)]
-    groups: list[tuple[Kind, str, Sequence[str], Callable[[str], object]]] = [
+    doubtful = [item for name, item in holdings.verdict_files.items() if name not in read_well]
+    censuses = [item for item in store.list(CENSUS) if is_census_name(item.name)]
+    archives = [item for item in store.list("deletions") if is_deletions_name(item.name)]
+    groups: list[tuple[Kind, str, Sequence[StoredObject], Callable[[StoredObject], object]]] = [
         (
             Kind.VERDICT,
             "what it says of packs can't be read, so nothing is removed",
             doubtful,
-            lambda name: read_verdict(seal, name, store.read(name)),
+            lambda item: read_verdict(seal, item.name, read_listed(store, item, LARGEST_VERDICT)),
         ),
         (
             Kind.CENSUS,
             "it can't be read, so nothing is removed",
             censuses,
-            lambda name: read_census(seal, name, store.read(name)),
+            lambda item: read_census(seal, item.name, read_listed(store, item, LARGEST_CENSUS)),
         ),
         (
             Kind.DELETIONS,
             "these deleted notes can't be read; what still stands in deleted.txt is archived again",
             archives,
-            lambda name: len(read_deletions(seal, name, store.read(name))),
+            lambda item: len(read_deletions(seal, item.name, read_listed(store, item, LARGEST_DELETIONS))),
         ),
     ]
     damages: list[Damage] = []
-    for kind, how, names, read in groups:
-        for name, found in _read_all(read, names):
+    for kind, how, items, read in groups:
+        for item, found in _read_all(read, items):
             if isinstance(found, Damaged):
-                damages.append(Damage(kind, name, how))
+                damages.append(Damage(kind, item.name, how))
             elif isinstance(found, UnsupportedFormat):
-                remarks.append(f"{name} was not looked at: {found}")
+                remarks.append(f"{item.name} was not looked at: {found}")
     return damages + _damaged_slots(repository)
 
 

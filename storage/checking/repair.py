@@ -22,8 +22,8 @@ from storage.checking.objects import entries_of
 from storage.checking.verification import Verification
 from storage.errors import Damaged, ObjectMissing
 from storage.format.blob import BlobId, PackId
-from storage.format.index_table import INDEX_SCHEMA, packs_named, write_index
-from storage.format.manifest import Manifest, snapshot_of_name, write_manifest
+from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, packs_named, write_index
+from storage.format.manifest import LARGEST_MANIFEST, Manifest, snapshot_of_name, write_manifest
 from storage.format.pack import PackEntry
 from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
 from storage.reading import read_pack_table
@@ -36,6 +36,7 @@ QUARANTINE = "quarantine"
 _MOVED = (Kind.VERDICT, Kind.CENSUS, Kind.CHECK)
 _LEFT = (Kind.MANIFEST, Kind.DELETIONS, Kind.KEY_SLOT, Kind.AUDIT_ROW)
 _BLOBS_AT_ONCE = 4096
+_LARGEST_MOVED = LARGEST_INDEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,8 @@ def _put_back(repository: Repository, name: str) -> bool:
     manifest = read_or_why(lambda: repository.manifest(SnapshotRef(*named)))
     if not isinstance(manifest, Manifest):
         return False
+    if (repository.store.size(name) or 0) > LARGEST_MANIFEST:
+        return False
     try:
         _store(repository, f"{QUARANTINE}/{name}", repository.store.read(name))
     except ObjectMissing:
@@ -262,7 +265,12 @@ def _store(repository: Repository, name: str, content: bytes) -> None:
 
 
 def _set_aside(repository: Repository, name: str) -> bool:
-    """Move an object to `quarantine/`, whatever is in it; False when it is not there any more."""
+    """Move an object to `quarantine/`, whatever is in it; False when it is not there any more.
+
+    One that is larger than any of ours stays, for it would have to pass through memory: a person removes it.
+    """
+    if (repository.store.size(name) or 0) > _LARGEST_MOVED:
+        return False
     try:
         content = repository.store.read(name)
     except ObjectMissing:

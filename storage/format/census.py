@@ -15,11 +15,14 @@ from typing import Any
 
 from storage.errors import Damaged, UnsupportedFormat
 from storage.format.compression import compress, decompress
-from storage.format.sealing import Purpose, Seal
+from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
 
 CENSUS = "census"
 CENSUS_FORMAT = 1
 _MAX_BYTES = 64 * 1024 * 1024
+LARGEST_CENSUS = _MAX_BYTES + MOST_ADDED_BYTES
+"""Bytes of one as it is stored."""
+
 _NAME = re.compile(r"census/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import PACK_ID_BYTES, PackId
 from storage.format.compression import compress, decompress
-from storage.format.sealing import Purpose, Seal
+from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
 
 CHECKS = "checks"
 CHECK_FORMAT = 1
@@ -26,6 +26,9 @@ MAX_CHECKED = 100_000
 """More packs than one record may name: writers begin another one."""
 
 _MAX_BYTES = 128 + MAX_CHECKED * (2 * PACK_ID_BYTES + 32)
+LARGEST_CHECK = _MAX_BYTES + MOST_ADDED_BYTES
+"""Bytes of one as it is stored."""
+
 _LATEST = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
 _NAME = re.compile(r"checks/[0-9a-f]{32}")
 _PACK = re.compile(r"[0-9a-f]{32}")

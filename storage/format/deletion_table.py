@@ -32,6 +32,9 @@ DELETIONS_SCHEMA = pa.schema(
 MAX_TABLE_BYTES = 256 * 1024 * 1024
 """What the values of a table may take when they are unpacked. Writers begin another file long before that."""
 
+LARGEST_DELETIONS = MAX_TABLE_BYTES
+"""Bytes of a file as it is stored."""
+
 _ARCHIVED_BETWEEN = (0, int(datetime(9000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000)
 """Microseconds since 1970. A time zone must not push a moment beyond what Python can count."""
 

@@ -14,6 +14,9 @@ from storage.format.blob import BLOB_ID_BYTES, MAX_BLOB_BYTES, PACK_ID_BYTES, Bl
 from storage.format.pack import MAX_STORED_BYTES, PackEntry
 from storage.format.sealing import Purpose, Seal
 
+LARGEST_INDEX = 256 * 1024 * 1024
+"""Bytes of an index file as it is stored: some five million rows, where a fold puts in half a million."""
+
 _LEAST_ROW_BYTES = 4
 """A row of a blob that lies in thousands of packs takes more; one of a blob in a single pack some 38 bytes."""
 

@@ -21,7 +21,7 @@ from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import MAX_BLOB_BYTES, BlobId
 from storage.format.compression import compress, decompress
 from storage.format.listing import MAX_COUNT, MAX_LEVELS, NOTHING, Tree
-from storage.format.sealing import Purpose, Seal
+from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
 
 SnapshotId = NewType("SnapshotId", str)
 """`<UTC time>-<8 hex digits>`, as in `20261122T195644Z-1a2b3c4d`: sorts by time, and is its manifest's file name."""
@@ -31,6 +31,9 @@ ProfileKey = NewType("ProfileKey", str)
 
 MANIFEST_FORMAT = 1
 MAX_MANIFEST_BYTES = 1024 * 1024
+LARGEST_MANIFEST = MAX_MANIFEST_BYTES + MOST_ADDED_BYTES
+"""Bytes of a manifest as it is stored."""
+
 _MAX_NAME_BYTES = 255
 Fact = str | int | float | bool | None
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from storage.errors import Damaged
 from storage.format.blob import MAX_BLOB_BYTES, PACK_ID_BYTES, BlobId, BlobKind, Location, PackId
 from storage.format.compression import compress, decompress, unpacks_to
-from storage.format.sealing import TAG_BYTES, Purpose, Seal
+from storage.format.sealing import MOST_ADDED_BYTES, TAG_BYTES, Purpose, Seal
 
 HEAD_MAGIC = b"RECOLLECT PACK 1"
 TAIL_MAGIC = b"RECOLLECTEND"
@@ -30,14 +30,14 @@ _ENTRY = struct.Struct("<B32sII")
 _TABLE_LENGTH = struct.Struct("<I")
 _TABLE_HEAD = struct.Struct("<II")
 
-STORED_OVERHEAD_LIMIT = 1024
-"""Sealing and compression never add more than this to a blob."""
-
-MAX_STORED_BYTES = MAX_BLOB_BYTES + STORED_OVERHEAD_LIMIT
+MAX_STORED_BYTES = MAX_BLOB_BYTES + MOST_ADDED_BYTES
 """A stored blob is never longer than this; a reader refuses to fetch a longer one."""
 
 _LEAST_STORED_BYTES = 2 + TAG_BYTES
 """Even an empty blob is stored with a scheme byte, a method byte and a tag: a table that names more is a bomb."""
+
+LARGEST_TABLE_BYTES = 64 * 1024 * 1024
+"""No table is longer, sealed or plain: a pack of 24 MiB of nothing but the shortest blobs has one of 55 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Pack:
 
 
 def encode_blob(seal: Seal, kind: BlobKind, blob: BlobId, plain: bytes) -> EncodedBlob:
-    """Compress and seal a blob, then open it again: what can't be read back must never be stored (lesson L9)."""
+    """Compress and seal a blob, then open it again: what can't be read back must never be stored."""
     if len(plain) > MAX_BLOB_BYTES:
         raise ValueError(f"A blob of {len(plain)} bytes is longer than any reader accepts")
     stored = seal.seal(Purpose.BLOB, _blob_name(kind, blob), compress(plain))
@@ -147,6 +147,8 @@ def table_start(pack: PackId, pack_bytes: int, tail: bytes) -> int:
     start = pack_bytes - TAIL_BYTES - int(_TABLE_LENGTH.unpack(tail[:4])[0])
     if start < HEAD_BYTES:
         raise _damaged(pack, "its table is longer than the pack")
+    if pack_bytes - start > LARGEST_TABLE_BYTES:
+        raise _damaged(pack, "its table is longer than that of any pack")
     return start
 
 
@@ -157,7 +159,7 @@ def read_table(seal: Seal, pack: PackId, pack_bytes: int, end: bytes) -> tuple[P
     if len(table) < _TABLE_HEAD.size:
         raise _damaged(pack, "its table makes no sense")
     count, padding = _TABLE_HEAD.unpack_from(table)
-    if count * _LEAST_STORED_BYTES + padding > blobs_end - HEAD_BYTES:
+    if count * _LEAST_STORED_BYTES + padding > blobs_end - HEAD_BYTES or count * _ENTRY.size > LARGEST_TABLE_BYTES:
         raise _damaged(pack, "its table makes no sense")
     rows = decompress(table[_TABLE_HEAD.size :], count * _ENTRY.size)
     generation = seal.generation_of(end)

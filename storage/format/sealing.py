@@ -31,6 +31,9 @@ _HEADER = struct.Struct("<BH")
 HEADER_BYTES = _HEADER.size
 """From so many of its first bytes `Seal.generation_of` knows the key of a sealed object."""
 
+MOST_ADDED_BYTES = 1024
+"""Sealing, compression and what stands in front of compressed bytes never add more than this to plain ones."""
+
 _LENGTH = struct.Struct("<H")
 _LEAST_AES_BYTES = _HEADER.size + NONCE_BYTES + TAG_BYTES
 

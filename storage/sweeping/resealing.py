@@ -10,7 +10,13 @@ import os
 from collections.abc import Iterable
 
 from storage.errors import Damaged, ObjectMissing
-from storage.format.deletion_table import is_deletions_name, read_deletions, renewed_name, write_deletions
+from storage.format.deletion_table import (
+    LARGEST_DELETIONS,
+    is_deletions_name,
+    read_deletions,
+    renewed_name,
+    write_deletions,
+)
 from storage.format.sealing import HEADER_BYTES
 from storage.holdings import Holdings
 from storage.repository import Repository
@@ -26,7 +32,11 @@ def under_old_keys(repository: Repository, holdings: Holdings) -> tuple[str, ...
     """The files of deletion archives, and the index files, that are sealed under an old key: what one sweep takes."""
     if repository.seal.generation < 2:
         return ()  # no key was ever replaced
-    archives = [item for item in repository.store.list("deletions") if is_deletions_name(item.name)]
+    archives = [
+        item
+        for item in repository.store.list("deletions")
+        if is_deletions_name(item.name) and item.size <= LARGEST_DELETIONS
+    ]
     candidates = [*archives, *holdings.index_files]
     are_old = side_by_side(lambda item: _is_old(repository, item), candidates)
     names: list[str] = []

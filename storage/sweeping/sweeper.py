@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from recollect.progress import current_progress
 from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused, UnsupportedFormat
 from storage.format.blob import BLOB_ID_BYTES, BlobId, BlobKind, PackId, pack_name
-from storage.format.census import CENSUS, Census, census_name, is_census_name, read_census, write_census
+from storage.format.census import (
+    CENSUS,
+    LARGEST_CENSUS,
+    Census,
+    census_name,
+    is_census_name,
+    read_census,
+    write_census,
+)
 from storage.format.manifest import Manifest, earlier_ids, trash_name
 from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
 from storage.holdings import Holdings
@@ -19,6 +27,7 @@ from storage.index import Index
 from storage.reading import read_blobs, read_pack_table
 from storage.repository import Repository, SnapshotRef, snapshots_among
 from storage.store import Listings, StoredObject
+from storage.stored_size import read_listed
 from storage.sweeping.garbage import Needs, PackUse, Rules, decide
 from storage.sweeping.index_folding import fold, foldable
 from storage.sweeping.plan import SweepPlan, Swept
@@ -120,7 +129,7 @@ class Sweeper:
             resealed_objects=resealed,
         )
 
-    def _settled(self, listed: Listings) -> tuple[list[SnapshotRef], list[Forgotten], list[str]]:
+    def _settled(self, listed: Listings) -> tuple[list[SnapshotRef], list[Forgotten], list[StoredObject]]:
         """Snapshots, trash and censuses, listed until twice the same is seen: what is just moved must not be missed."""
         before = None
         for _ in range(_LISTINGS):
@@ -188,9 +197,10 @@ class Sweeper:
                 "See whether the disk or server is whole. If it is, run `recollect prune --accept`",
             )
 
-    def _expected(self, census: str) -> frozenset[str]:
+    def _expected(self, census: StoredObject) -> frozenset[str]:
         try:
-            return read_census(self._repository.seal, census, self._repository.store.read(census)).snapshots
+            stored = read_listed(self._repository.store, census, LARGEST_CENSUS)
+            return read_census(self._repository.seal, census.name, stored).snapshots
         except ObjectMissing as gone:
             raise SweepRefused(
                 f"Another sweep is at work in {self._repository.store.url}", "Try again when it is done"
@@ -221,7 +231,7 @@ class Sweeper:
         name = census_name(plan.now, self._random_bytes(4))
         census = Census(name, frozenset(_names_of(self._live, plan.waiting)))
         store.write(name, write_census(self._repository.seal, census))
-        store.remove_all([*self._censuses, name][:-_CENSUSES_KEPT])
+        store.remove_all([*(before.name for before in self._censuses), name][:-_CENSUSES_KEPT])
 
     def _judge(self, finding: Finding, uses: Iterable[PackUse]) -> None:
         for packs in parts_of(use.pack for use in uses):
@@ -287,10 +297,10 @@ class Sweeper:
             read_pack_table(repository.store, repository.seal, pack, lengths[pack_name(pack)])
 
 
-def _oldest_first(censuses: Iterable[StoredObject]) -> list[str]:
-    """The names of all censuses, oldest first: by when they were taken, which may be long before they arrived."""
+def _oldest_first(censuses: Iterable[StoredObject]) -> list[StoredObject]:
+    """All censuses, oldest first: by when they were taken, which may be long before they arrived."""
     found = [item for item in censuses if is_census_name(item.name)]
-    return [item.name for item in sorted(found, key=lambda item: (item.name.partition("-")[0], item.modified))]
+    return sorted(found, key=lambda item: (item.name.partition("-")[0], item.modified))
 
 
 def _names_of(live: Iterable[SnapshotRef], forgotten: Iterable[Forgotten]) -> set[str]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.format import blob, compression, listing, manifest, pack, sealing
-from storage.format.audit_row import AUDIT_COLUMNS
+from storage.format import blob, compression, deletion_table, index_table, listing, manifest, pack, sealing
+from storage.format.audit_row import AUDIT_COLUMNS, LARGEST_FILE
 from storage.format.blob import BlobKind, pack_name
 from storage.format.configuration import FORMAT, Configuration, write_configuration
 from storage.format.deletion_table import DELETIONS_SCHEMA
@@ -96,7 +96,7 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     for kind in BlobKind:
         says(3, f"| {kind.value} {kind.name.lower()} |")
     assert (compression.RAW, compression.ZSTD) == (0, 1)
-    says(3, f"at most {pack.STORED_OVERHEAD_LIMIT} more")
+    says(3, f"at most {sealing.MOST_ADDED_BYTES} more")
     for magic in (pack.HEAD_MAGIC, pack.TAIL_MAGIC):
         says(4, f"| {len(magic)} | `{magic.decode()}`")
     says(5, f"at most {pack.MAX_STORED_BYTES:,}".replace(",", " "))
@@ -107,6 +107,12 @@ def test_the_numbers_on_the_page_are_those_of_the_code() -> None:
     says(6, f"{listing._CUT_BITS} \N{MULTIPLICATION SIGN} level")
     assert manifest.MAX_MANIFEST_BYTES == 1024 * 1024
     says(7, f"the integer `{manifest.MANIFEST_FORMAT}`")
+    for largest in (index_table.LARGEST_INDEX, deletion_table.LARGEST_DELETIONS):
+        assert largest == 256 * 1024 * 1024
+    assert "an index file or a file of a deletion archive 256 MiB (2^28), a row of the audit table 512 KiB" in PAGE
+    assert LARGEST_FILE == 512 * 1024
+    assert pack.LARGEST_TABLE_BYTES == 2**26
+    says(4, "more than 64 MiB (2^26 bytes)")
 
 
 def test_every_section_that_a_docstring_cites_is_there() -> None:

@@ -13,7 +13,8 @@ from storage.format.keyring import Keyring, with_new_generation
 from storage.format.pack import (
     HEAD_BYTES,
     HEAD_MAGIC,
-    STORED_OVERHEAD_LIMIT,
+    LARGEST_TABLE_BYTES,
+    MAX_STORED_BYTES,
     TAIL_BYTES,
     TAIL_MAGIC,
     build_pack,
@@ -159,7 +160,7 @@ def test_a_blob_longer_than_readers_accept_is_never_stored() -> None:
 def test_the_longest_blob_stays_within_the_overhead_that_readers_allow() -> None:
     noise = os.urandom(MAX_BLOB_BYTES)
     encoded = encode_blob(SEAL, BlobKind.DATA, SEAL.blob_id(noise), noise)
-    assert len(encoded.stored) <= MAX_BLOB_BYTES + STORED_OVERHEAD_LIMIT
+    assert len(encoded.stored) <= MAX_STORED_BYTES
 
 
 def test_what_does_not_survive_compression_is_never_stored(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +181,7 @@ def row(kind: int, stored: int, length: int) -> bytes:
 
 
 def table(*rows: bytes, count: int | None = None) -> bytes:
-    return (len(rows) if count is None else count).to_bytes(4, "little") + compress(b"".join(rows))
+    return (len(rows) if count is None else count).to_bytes(4, "little") + bytes(4) + compress(b"".join(rows))
 
 
 @pytest.mark.parametrize(
@@ -206,8 +207,15 @@ def test_a_hostile_table_is_damage(content: bytes) -> None:
         read_pack(SEAL, PACK, content)
 
 
+def test_more_rows_than_any_pack_has_are_refused_before_they_are_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = hostile(table(count=LARGEST_TABLE_BYTES // 41 + 1))[HEAD_BYTES:]
+    monkeypatch.setattr("storage.format.pack.decompress", lambda *_: pytest.fail("it was unpacked"))
+    with pytest.raises(Damaged, match="makes no sense"):
+        read_table(SEAL, PACK, 2**32, end)
+
+
 def test_a_table_never_claims_a_longer_read_than_a_blob_may_need() -> None:
-    size = MAX_BLOB_BYTES + STORED_OVERHEAD_LIMIT + 1
+    size = MAX_STORED_BYTES + 1
     with pytest.raises(Damaged):
         read_pack(SEAL, PACK, hostile(table(row(1, size, 5)), body=bytes(size)))
 

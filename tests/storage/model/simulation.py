@@ -259,7 +259,8 @@ def one_thread(world: World, packs_per_index: int = 2) -> Iterator[None]:
         patch.setattr("os.urandom", world.random_bytes)
         # A set has another order in each process; the order of requests must not depend on it.
         patch.setattr(
-            "storage.holdings.read_verdicts", lambda source, seal, names: read_verdicts(source, seal, sorted(names))
+            "storage.holdings.read_verdicts",
+            lambda source, seal, files: read_verdicts(source, seal, sorted(files, key=lambda item: item.name)),
         )
         yield
 
