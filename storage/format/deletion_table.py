@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -93,15 +94,10 @@ def write_deletions(seal: Seal, name: str, notes: Iterable[ArchivedNote]) -> byt
 def read_deletions(seal: Seal, name: str, stored: bytes) -> list[ArchivedNote]:
     """The notes in the archive file stored as `name`; `Damaged` when it is none, or would take too much room."""
     plain = seal.unseal(Purpose.DELETIONS, name.encode(), stored)
-    try:
+    with _damage_told(name):
         rows = _read_table(plain).to_pylist()
         if any(None in row["field_names"] or None in row["fields"] for row in rows):
             raise ValueError("a field that is missing")
-    except (pa.ArrowException, OSError, ValueError) as fault:
-        raise Damaged(
-            f"Damage in the repository: {name} is no table of deleted notes",
-            "Move this file away: what still stands in the profile's deleted.txt is archived again by the next backup",
-        ) from fault
     return [
         ArchivedNote(
             key=row["key"],
@@ -117,8 +113,35 @@ def read_deletions(seal: Seal, name: str, stored: bytes) -> list[ArchivedNote]:
     ]
 
 
+def read_keys(seal: Seal, name: str, stored: bytes) -> set[bytes]:
+    """The keys in the archive file stored as `name`, without its notes; `Damaged` as with `read_deletions`."""
+    plain = seal.unseal(Purpose.DELETIONS, name.encode(), stored)
+    with _damage_told(name):
+        return set(_read_columns(plain, ["key"]).column("key").unique().to_pylist())
+
+
+@contextlib.contextmanager
+def _damage_told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as fault:
+        raise Damaged(
+            f"Damage in the repository: {name} is no table of deleted notes",
+            "Move this file away: what still stands in the profile's deleted.txt is archived again by the next backup",
+        ) from fault
+
+
 def _read_table(plain: bytes) -> pa.Table:
-    """The table, texts told by number (so that repetition takes no room), its sizes and times checked."""
+    """The table, its sizes and times checked."""
+    table = _read_columns(plain, None)
+    moments = pc.min_max(table.column("archived_at").cast(pa.int64())).as_py()
+    if table.num_rows and not _ARCHIVED_BETWEEN[0] <= moments["min"] <= moments["max"] < _ARCHIVED_BETWEEN[1]:
+        raise ValueError("a time that can't be")
+    return table
+
+
+def _read_columns(plain: bytes, names: list[str] | None) -> pa.Table:
+    """These columns, or all: their sizes checked, and texts told by number, so that repetition takes no room."""
     with pq.ParquetFile(pa.BufferReader(plain)) as file:
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         columns = [group.column(number) for group in groups for number in range(group.num_columns)]
@@ -134,12 +157,9 @@ def _read_table(plain: bytes) -> pa.Table:
     texts = sorted({column.path_in_schema for column in columns if column.physical_type == "BYTE_ARRAY"})
     with pq.ParquetFile(pa.BufferReader(plain), read_dictionary=texts) as file:
         # Not read_table: with its threads, reading from memory now and then aborts the process as it ends (pyarrow 26).
-        table = file.read(use_threads=False)
+        table = file.read(names, use_threads=False)
     if sum(_bytes_of_texts(column) for column in table.columns) > MAX_TABLE_BYTES:
         raise ValueError("too large")
-    moments = pc.min_max(table.column("archived_at").cast(pa.int64())).as_py()
-    if table.num_rows and not _ARCHIVED_BETWEEN[0] <= moments["min"] <= moments["max"] < _ARCHIVED_BETWEEN[1]:
-        raise ValueError("a time that can't be")
     return table
 
 

@@ -20,6 +20,7 @@ from storage.format.deletion_table import (
     ArchivedNote,
     deletions_name,
     read_deletions,
+    read_keys,
     write_deletions,
 )
 from storage.format.manifest import SnapshotId, profile_key
@@ -66,6 +67,22 @@ def test_a_note_is_archived_once_however_often_it_is_seen(repository: Repository
     assert archive_notes(repository, KEY, [note(2), note(3)], NOW) == 1
     assert archive_notes(repository, KEY, [note(1), note(2), note(3)], NOW) == 0
     assert len(repository.store.list("deletions")) == 2
+    assert {found.note_id for found in archived_notes(repository, KEY)} == {1, 2, 3}
+
+
+@given(st.lists(notes, max_size=5))
+def test_keys_are_read_without_the_notes(archived: list[ArchivedNote]) -> None:
+    name = deletions_name(KEY, NOW, b"\0\1\2\3")
+    assert read_keys(SEAL, name, write_deletions(SEAL, name, archived)) == {note.key for note in archived}
+
+
+def test_no_note_is_read_to_know_which_ones_are_archived(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive_notes(repository, KEY, [note(1), note(2)], NOW)
+    with monkeypatch.context() as blind:
+        blind.setattr(deletion_archive, "read_deletions", lambda *_: pytest.fail("notes were read"))
+        assert archive_notes(repository, KEY, [note(2), note(3)], NOW) == 1
     assert {found.note_id for found in archived_notes(repository, KEY)} == {1, 2, 3}
 
 
@@ -163,6 +180,15 @@ def test_a_table_that_can_not_be_or_is_a_bomb_is_called_damage(rows: list[dict[s
     assert len(stored) < 100_000
     with pytest.raises(Damaged, match="no table of deleted notes"):
         read_deletions(SEAL, name, stored)
+
+
+@pytest.mark.parametrize("rows", [[ROW] * 200_000, [ROW | {"key": LONG.encode()}] * 300])
+def test_keys_that_are_a_bomb_are_not_read(rows: list[dict[str, object]]) -> None:
+    name = deletions_name(KEY, NOW, b"\0\1\2\3")
+    stored = sealed(rows, name)
+    assert len(stored) < 100_000
+    with pytest.raises(Damaged, match="no table of deleted notes"):
+        read_keys(SEAL, name, stored)
 
 
 def test_a_file_under_the_name_of_another_is_called_damage() -> None:
