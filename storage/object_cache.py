@@ -50,12 +50,12 @@ class ObjectCache:
         return True
 
     def keep_only(self, prefix: str, names: Iterable[str]) -> None:
-        """Throw away what is cached below `prefix` and not among `names`."""
+        """Throw away what is cached below `prefix`, at any depth, and not among `names`."""
         if self._folder is None:
             return
         wanted = {self._path(name) for name in names}
         with contextlib.suppress(OSError):
-            for path in self._path(prefix).iterdir():
+            for path in self._path(prefix).rglob("*"):
                 if path not in wanted and path.is_file():
                     path.unlink()
 

@@ -120,6 +120,10 @@ class Repository:
         """Let the next use of a manifest read it from the store itself."""
         self._source.cache.drop(snapshot_name(ref.profile_key, ref.id))
 
+    def keep_cached_manifests(self, refs: Iterable[SnapshotRef]) -> None:
+        """Let go of the copies on this computer of all manifests but these, which are those of every snapshot."""
+        self._source.cache.keep_only("snapshots", [snapshot_name(ref.profile_key, ref.id) for ref in refs])
+
     def manifests(self, refs: Iterable[SnapshotRef], *, in_trash: bool = False) -> Iterator[Manifest | StorageError]:
         """The manifests of several snapshots in their order; the reason stands in the place of one that can't be read.
 

@@ -106,6 +106,8 @@ class Sweeper:
         """Do what `plan`, the last one made, says."""
         self._take_census(plan)
         self._repository.store.remove_all(trash_name(one.ref.profile_key, one.ref.id) for one in plan.expired)
+        # A snapshot that is not listed any more is nobody's; its manifest would stay on this computer for ever.
+        self._repository.keep_cached_manifests((*self._live, *(one.ref for one in plan.waiting)))
         fates = plan.fates
         self._judge(Finding.PARDONED, fates.pardon)
         removed, latest = self._remove(plan)

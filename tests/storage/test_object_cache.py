@@ -40,6 +40,15 @@ def test_only_what_is_wanted_is_kept_of_one_folder(tmp_path: Path) -> None:
     cache.keep_only("missing-folder", [])
 
 
+def test_only_what_is_wanted_is_kept_of_the_folders_in_a_folder(tmp_path: Path) -> None:
+    cache = ObjectCache(tmp_path)
+    for name in ("index/a", "snapshots/k/b", "snapshots/k/c", "snapshots/m/d"):
+        cache.put(name, b"x")
+    cache.keep_only("snapshots", ["snapshots/k/c"])
+    kept = [name for name in ("index/a", "snapshots/k/b", "snapshots/k/c", "snapshots/m/d") if cache.get(name)]
+    assert kept == ["index/a", "snapshots/k/c"]
+
+
 def test_an_empty_copy_counts_as_none(tmp_path: Path) -> None:
     cache = ObjectCache(tmp_path)
     cache.put("index/a", b"")

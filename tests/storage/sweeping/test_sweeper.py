@@ -512,6 +512,23 @@ def test_no_more_censuses_than_needed_are_kept(place: Place) -> None:
     assert place.names("census") == taken[-2:]
 
 
+def test_a_sweep_lets_go_of_the_copies_of_manifests_that_are_gone_without_a_request(
+    place: Place, tmp_path: Path
+) -> None:
+    gone, waiting, live = place.back_up(A), place.back_up(B), place.back_up(C)
+    place.forget(gone)
+    place.days(8)
+    place.forget(waiting)
+    sweeper = Sweeper(open_repository(place.store, tmp_path), clock=place.clock, rules=place.rules)
+    plan = sweeper.plan()
+    assert {path.name for path in tmp_path.glob("*/snapshots/*/*")} == {gone.id, waiting.id, live.id}
+    place.store.requests.clear()
+    sweeper.carry_out(plan)
+    assert {path.name for path in tmp_path.glob("*/snapshots/*/*")} == {waiting.id, live.id}
+    asked = [one for one in place.store.requests if one.verb in READING]
+    assert [one.name for one in asked if one.name.startswith(("snapshots", "trash"))] == []
+
+
 def test_a_damaged_census_stops_a_sweep(place: Place) -> None:
     place.back_up(A)
     place.inner.write(census_name(place.clock.now(), bytes(4)), b"nothing that was ever sealed")
