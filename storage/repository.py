@@ -6,25 +6,15 @@ that finds nothing new, and whoever only reads manifests, is done sooner than th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.errors import (
-    Damaged,
-    NotARepository,
-    ObjectExists,
-    ObjectMissing,
-    PiecesLost,
-    SnapshotUnknown,
-    StorageError,
-    UnsupportedFormat,
-    WrittenUnderNewerKey,
-)
-from storage.format.blob import BlobId, BlobKind, pack_name
+from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, StorageError, UnsupportedFormat
+from storage.format.blob import BlobId
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, read_configuration
 from storage.format.manifest import (
     LARGEST_MANIFEST,
@@ -32,15 +22,12 @@ from storage.format.manifest import (
     ProfileKey,
     SnapshotId,
     read_manifest,
-    renamed,
     snapshot_name,
     snapshot_of_name,
     snapshot_time,
     trash_name,
-    write_manifest,
 )
 from storage.format.sealing import Seal
-from storage.format.verdict import VERDICTS
 from storage.object_cache import CachedStore, ObjectCache
 from storage.side_by_side import side_by_side
 from storage.store import Store, StoredObject
@@ -49,14 +36,13 @@ from storage.stored_size import refuse_too_large
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from storage.commit import Commits
     from storage.format.pack import PackEntry
     from storage.holdings import Holdings
     from storage.index import Index
     from storage.writing import WriteSession
 
 _NODE_BYTES_KEPT = 16 * 1024 * 1024
-_CONFIRMATIONS = 5
-"""How often a commit looks again after what it looked at moved; sweeps don't come in such numbers."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -86,9 +72,7 @@ class Repository:
         self._unindexed: list[PackEntry] = []
         self._nodes: dict[BlobId, bytes] = {}
         self._node_bytes = 0
-        self._written: dict[str, int] = {}
-        self._published: dict[str, int] = {}
-        self._offered: dict[str, Manifest] = {}
+        self._committing: Commits | None = None
 
     @property
     def id(self) -> str:
@@ -173,7 +157,8 @@ class Repository:
     def forget_index(self) -> None:
         """Let the next use of the index look anew."""
         self._holdings = self._looking = None
-        self._written.clear()
+        if self._committing is not None:
+            self._committing.forget_written()
 
     def read(
         self, blobs: Iterable[BlobId], *, damaged: Callable[[BlobId, Damaged], None] | None = None
@@ -207,14 +192,20 @@ class Repository:
     def write(self, *, uploads: int, landed: Callable[[int], None] = lambda _: None) -> WriteSession:
         """Begin to store blobs; `landed` hears of the plain bytes of each pack that is stored.
 
-        Its index file takes in the packs that no other names yet, so that they are asked for their tables only once, and
-        what they hold can be found when those are damaged. Also packs that verdicts name: an index file says where
-        something lies, and never that it can be relied on.
+        Its index file takes in the packs that no other one names yet, so that they are asked for their tables only
+        once, and what they hold is found when those are damaged. So it names packs that verdicts name, too: an index
+        file says where something lies, and never that it can be relied on.
         """
         from storage.writing import WriteSession
 
-        index = self.index()
+        index, commits = self.index(), self._commits()
         unindexed, self._unindexed = self._unindexed, []
+
+        def wrote(name: str, content: bytes) -> None:
+            commits.note_written(name, len(content))
+            if name.startswith("index/"):
+                self._source.cache.put(name, content)
+
         return WriteSession(
             self.store,
             self.seal,
@@ -222,13 +213,8 @@ class Repository:
             uploads=uploads,
             unindexed=unindexed,
             landed=landed,
-            wrote=self._note_written,
+            wrote=wrote,
         )
-
-    def _note_written(self, name: str, content: bytes) -> None:
-        self._written[name] = len(content)
-        if name.startswith("index/"):
-            self._source.cache.put(name, content)
 
     def commit(self, manifest: Manifest, *, known: bool = True) -> tuple[SnapshotRef, int]:
         """Make a snapshot exist; returns the manifest's stored size in bytes too.
@@ -243,31 +229,14 @@ class Repository:
         verdict can't be read, for the keys were rotated since this repository was opened, and UnsupportedFormat when it
         was written by a newer version.
         """
-        self._confirm_in_our_own_place(manifest, known=known)
-        ref, stored = self._publish(manifest)
-        self._confirm(manifest, known=True)
-        if ref.id != manifest.id:
-            # An earlier try of the same backup, which nobody was told of.
-            self.store.remove(snapshot_name(manifest.profile_key, manifest.id))
-        return ref, stored
+        return self._commits().commit(manifest, known=known)
 
-    def _publish(self, manifest: Manifest) -> tuple[SnapshotRef, int]:
-        ref = SnapshotRef(manifest.profile_key, manifest.id)
-        name, stored = snapshot_name(ref.profile_key, ref.id), write_manifest(self.seal, manifest)
-        if not self._offered.setdefault(name, manifest).holds_the_same_as(manifest):
-            # What the store was asked to create, and gave no answer to, it may create much later still.
-            return self._publish(renamed(manifest))
-        try:
-            self.store.create(name, stored)
-        except ObjectExists:
-            earlier = next(self.manifests([ref]))
-            if isinstance(earlier, Manifest) and earlier.holds_the_same_as(manifest):
-                # An earlier try of the same backup committed, and did not hear of it: what it said stands.
-                return ref, len(write_manifest(self.seal, earlier))
-            return self._publish(renamed(manifest))
-        self._published[name] = len(stored)
-        self._source.cache.put(name, stored)
-        return ref, len(stored)
+    def _commits(self) -> Commits:
+        from storage.commit import Commits
+
+        if self._committing is None:
+            self._committing = Commits(self, self._source)
+        return self._committing
 
     def move_to_trash(self, *refs: SnapshotRef) -> None:
         """Forget snapshots: their manifests wait in the trash, their blobs stay where they are."""
@@ -298,104 +267,6 @@ class Repository:
             # What can't be read can be forgotten, too.
             return self.store.read(name)
 
-    def _confirm_in_our_own_place(self, manifest: Manifest, *, known: bool) -> None:
-        """As `_confirm`, and look meanwhile whose place it is by now."""
-        with ThreadPoolExecutor(1, thread_name_prefix="place") as pool:
-            ours = pool.submit(self._refuse_another_repository)
-            try:
-                self._confirm(manifest, known=known)
-            finally:
-                # In another repository's place nothing is found, and that is not what went wrong.
-                ours.result()
-
-    def _confirm(self, manifest: Manifest, *, known: bool) -> None:
-        """Look once more, at the store itself: whether all that a manifest names is there (DESIGN.md, law 1).
-
-        As long as every pack that the index relies on is there, as long as it has to be, and not condemned, so is every
-        blob in it. Otherwise the manifest's listings are walked by a new index, and what lies in packs that can't be
-        relied on is packed anew.
-        """
-        from storage.walking import Walk
-
-        roots = [file.pieces.root for file in manifest.files] + [folder.entries.root for folder in manifest.folders]
-        named = [root for root in roots if root is not None]
-        for _ in range(_CONFIRMATIONS):
-            if known and self._all_is_as_seen() and not self.index().missing(named):
-                return
-            known = True
-            self.forget_index()
-            try:
-                named = [blob for batch in Walk(self.read).blobs([manifest]) for blob in batch]
-                self._pack_anew(self.index().missing(named))
-            except Damaged as damage:
-                raise _pieces_lost(manifest.id) from damage
-        raise _pieces_lost(manifest.id)
-
-    def _all_is_as_seen(self) -> bool:
-        """Whether every pack that the index relies on, and all that was written here, is there and not condemned."""
-        from storage.holdings import distrusted_packs, read_verdicts, verdicts_in
-
-        holdings = self.holdings()
-        needed = holdings.index.packs()
-        lengths = {pack_name(pack): size for pack, size in needed.items()} | self._written
-        folders = {"packs"} | {name.partition("/")[0] for name in self._written}
-        folders |= {name.rpartition("/")[0] for name in self._published}
-        # Verdicts first: a pack that is on its way out is then named by one of them, or not listed.
-        seen = self.store.list_together((VERDICTS, *sorted(folders)))
-        present = {item.name: item.size for folder in folders for item in seen[folder]}
-        self._refuse_a_torn_manifest(present)
-        unseen = [item for name, item in verdicts_in(seen).items() if name not in holdings.verdict_files]
-        verdicts, unread = read_verdicts(self._source, self.seal, unseen)
-        for trouble in (*holdings.damaged_verdicts, *unread):
-            # Whoever wrote it can carry it out: what it names must not be relied on, and that is not known here.
-            if isinstance(trouble, WrittenUnderNewerKey | UnsupportedFormat):
-                raise trouble
-        if not distrusted_packs(verdicts).isdisjoint(needed):
-            return False
-        unlisted = [name for name, size in lengths.items() if present.get(name, 0) < size]
-        # A listing may be late to show what was just written.
-        if any((self.store.size(name) or 0) < lengths[name] for name in unlisted):
-            return False
-        # The packs among them are in the index by now; index files may be folded into others from now on.
-        self._written.clear()
-        return True
-
-    def _refuse_a_torn_manifest(self, present: Mapping[str, int]) -> None:
-        """A manifest that was written is there as it was written, or is taken away again. Raises Damaged."""
-        for name, length in self._published.items():
-            # A listing may be late to show what was just written.
-            if present.get(name) != length and self.store.size(name) != length:
-                self._source.cache.drop(name)
-                self.store.remove(name)
-                self._published.clear()
-                raise Damaged(
-                    f"The manifest {name} did not arrive whole in {self.store.url}, so there is no such snapshot",
-                    "Check that disk or server, then run the backup again",
-                )
-        self._published.clear()
-
-    def _pack_anew(self, blobs: Collection[BlobId]) -> None:
-        """Store blobs again that lie only in packs which can't be relied on. Raises Damaged."""
-        if not blobs:
-            return
-        with self.write(uploads=1) as session:
-            for blob, content in self.read(blobs):
-                place = self.index().find(blob)
-                session.add(place.kind if place else BlobKind.DATA, blob, content)
-            session.close()
-
-    def _refuse_another_repository(self) -> None:
-        """The place may hold another repository by now: two that were created at once, a disk that was changed."""
-        try:
-            found = stored_configuration(self.store).id
-        except ObjectMissing:
-            found = None
-        if found != self.id:
-            raise NotARepository(
-                f"{self.store.url} does not hold the repository any more that this backup was stored in",
-                "Check which disk or folder is there, then run the backup again",
-            )
-
 
 def snapshots_among(objects: Iterable[StoredObject]) -> list[SnapshotRef]:
     """The snapshots that a listing shows, oldest first."""
@@ -407,10 +278,3 @@ def snapshots_among(objects: Iterable[StoredObject]) -> list[SnapshotRef]:
 def stored_configuration(store: Store) -> Configuration:
     """What `recollect.json` says. Raises ObjectMissing where there is none, and NotARepository for one that is none."""
     return read_configuration(store.url, store.read(CONFIGURATION_NAME))
-
-
-def _pieces_lost(snapshot: SnapshotId) -> PiecesLost:
-    return PiecesLost(
-        f"The snapshot {snapshot} was about to name pieces that are not stored",
-        "Run the backup again; nothing that was stored before is touched",
-    )

@@ -642,3 +642,46 @@ def test_the_same_bytes_as_page_and_as_file_are_one_blob(store: Store) -> None:
     found = repository.index().find(repository.seal.blob_id(page))
     assert found is not None
     assert found.kind is BlobKind.PAGE
+
+
+@pytest.mark.parametrize("last", [SECOND, source_of(60, pages=70, media=20)], ids=["the same", "changed again"])
+def test_of_several_tries_of_one_backup_one_snapshot_stays(last: Source, store: Store) -> None:
+    """Each retry found the media changed, and neither of the first two heard that its manifest was there."""
+    first = back_up(create_repository(store), FIRST, run=0)
+
+    class Unheard(FaultyStore):
+        """The first creation is done, and reported as failed."""
+
+        def create(self, name: str, data: bytes) -> None:
+            super().create(name, data)
+            if self.count("create") == 1:
+                raise StoreUnreachable("No answer", "This is a test")
+
+    faulty = Unheard(store)
+    repository = open_repository(faulty)
+
+    def tried(source: Source) -> SnapshotRef:
+        repository.forget_index()
+        store_pieces(repository, source)
+        return repository.commit(manifest_of(repository, source, run=1))[0]
+
+    with pytest.raises(StoreUnreachable):
+        tried(source_of(15, pages=70, media=20))
+    faulty.fail(frozenset({"list"}), folder="snapshots/")
+    with pytest.raises(StoreUnreachable):
+        tried(SECOND)
+    assert len(open_repository(store).snapshots()) == 3
+    ref = tried(last)
+    assert open_repository(store).snapshots() == sorted([first, ref], key=lambda one: one.id)
+    assert restore(open_repository(store), ref) == last
+
+
+def test_a_snapshot_that_a_commit_told_of_is_not_removed_by_a_later_one_of_the_same_backup(store: Store) -> None:
+    repository = create_repository(store)
+    refs = []
+    for source in (FIRST, SECOND, FIRST):
+        repository.forget_index()
+        store_pieces(repository, source)
+        refs.append(repository.commit(manifest_of(repository, source, run=1))[0])
+    assert refs[2] == refs[0] != refs[1]
+    assert [restore(open_repository(store), ref) for ref in refs] == [FIRST, SECOND, FIRST]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from storage import holdings
+from storage.commit import Commits
 from storage.format.pack import PackEntry
 from storage.format.verdict import Finding
 from storage.index import Index
-from storage.repository import Repository
 from storage.sweeping import garbage
 from storage.sweeping.garbage import Needs, PackFates
 from storage.sweeping.sweeper import Sweeper
@@ -36,25 +36,25 @@ def no_look_after_publishing(patch: pytest.MonkeyPatch) -> None:
 
 
 def _confirm_only(patch: pytest.MonkeyPatch, *, when_published: bool) -> None:
-    commit, confirm, publish = Repository.commit, Repository._confirm, Repository._publish
+    commit, confirm, publish = Commits.commit, Commits._confirm, Commits._publish
     published: set[int] = set()
 
-    def noted_commit(self: Repository, *arguments: Any, **options: Any) -> Any:
+    def noted_commit(self: Commits, *arguments: Any, **options: Any) -> Any:
         published.discard(id(self))
         return commit(self, *arguments, **options)
 
-    def noted_publish(self: Repository, *arguments: Any) -> Any:
+    def noted_publish(self: Commits, *arguments: Any) -> Any:
         found = publish(self, *arguments)
         published.add(id(self))
         return found
 
-    def confirm_sometimes(self: Repository, *arguments: Any, **options: Any) -> None:
+    def confirm_sometimes(self: Commits, *arguments: Any, **options: Any) -> None:
         if (id(self) in published) == when_published:
             confirm(self, *arguments, **options)
 
-    patch.setattr(Repository, "commit", noted_commit)
-    patch.setattr(Repository, "_publish", noted_publish)
-    patch.setattr(Repository, "_confirm", confirm_sometimes)
+    patch.setattr(Commits, "commit", noted_commit)
+    patch.setattr(Commits, "_publish", noted_publish)
+    patch.setattr(Commits, "_confirm", confirm_sometimes)
 
 
 def no_pardon(patch: pytest.MonkeyPatch) -> None:

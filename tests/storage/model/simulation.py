@@ -249,7 +249,7 @@ def _is_one_of_half_the_snapshots(name: str) -> bool:
 def one_thread(world: World, packs_per_index: int = 2) -> Iterator[None]:
     """Let the library do everything in this thread, with small packs, and names from the world's own chance."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("repository", "reading", "side_by_side", "writing"):
+        for module in ("commit", "repository", "reading", "side_by_side", "writing"):
             patch.setattr(f"storage.{module}.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("storage.writing.PACK_BYTES", _PACK_BYTES)
         patch.setattr("storage.writing.PACKS_PER_INDEX", packs_per_index)
