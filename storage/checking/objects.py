@@ -135,7 +135,7 @@ def check_records(repository: Repository, holdings: Holdings, remarks: list[str]
     for kind, how, items, read in groups:
         for item, found in _read_all(read, items):
             if isinstance(found, Damaged):
-                damages.append(Damage(kind, item.name, how))
+                damages.append(Damage(kind, item.name, how, trouble=found))
             elif isinstance(found, UnsupportedFormat):
                 remarks.append(f"{item.name} was not looked at: {found}")
     return damages + _damaged_slots(repository)

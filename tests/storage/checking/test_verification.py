@@ -13,6 +13,7 @@ from storage.checking.survey import Survey
 from storage.checking.verification import EVERYTHING, STRUCTURE, Scope, Verification, verify
 from storage.errors import StoreReadOnly, StoreUnreachable, WrittenUnderNewerKey
 from storage.format.blob import BlobId, BlobKind, PackId, pack_name
+from storage.format.census import Census, census_name, write_census
 from storage.format.check_record import CHECKS
 from storage.format.index_table import write_index
 from storage.format.keyring import with_new_generation
@@ -390,6 +391,18 @@ def test_packs_that_were_written_under_a_newer_key_are_no_damage() -> None:
     newer = AesSeal(bytes.fromhex(old.id), with_new_generation(KEYRING))
     with small_packs():
         back_up(Repository(store, old.configuration, newer, None), source_of(60, pages=1, media=0), run=9)
+    with pytest.raises(WrittenUnderNewerKey, match="under a key"):
+        verify(old)
+
+
+def test_records_that_were_written_under_a_newer_key_are_no_damage() -> None:
+    store = in_memory()
+    stocked(store, sealed=True)
+    old = opened(store, sealed=True)
+    newer = AesSeal(bytes.fromhex(old.id), with_new_generation(KEYRING))
+    for number in range(2):
+        census = Census(census_name(NOW, bytes((number,)) * 4), frozenset())
+        store.write(census.name, write_census(newer, census))
     with pytest.raises(WrittenUnderNewerKey, match="under a key"):
         verify(old)
 
