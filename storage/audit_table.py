@@ -13,19 +13,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
-import pyarrow as pa
-
 from storage.errors import Damaged, ObjectMissing
 from storage.format.audit_row import (
     AUDIT_FOLDER,
-    AUDIT_SCHEMA,
     LARGEST_FILE,
     AuditRow,
     decode_row,
     encode_row,
     month_folder,
     object_name,
-    row_values,
 )
 from storage.store import Store, StoredObject
 
@@ -82,11 +78,6 @@ def read_rows(
                 break
     rows.sort(key=lambda row: (row.started_at, row.row_id), reverse=True)
     return AuditRead(tuple(rows[:newest]), tuple(sorted(damaged)))
-
-
-def as_table(rows: Iterable[AuditRow]) -> pa.Table:
-    """The rows as an Arrow table of AUDIT_SCHEMA."""
-    return pa.Table.from_pylist([row_values(row) for row in rows], schema=AUDIT_SCHEMA)
 
 
 def _months_around(now: datetime) -> list[str]:

@@ -89,7 +89,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Decision:
     """What happens to one snapshot, and why."""
 
     candidate: Candidate
@@ -99,33 +99,33 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class RetentionPlan:
-    """A verdict on each snapshot, newest first (by its own calendar day, then by the moment)."""
+    """A decision on each snapshot, newest first (by its own calendar day, then by the moment)."""
 
     limits: RetentionLimits
     today: date
-    verdicts: tuple[Verdict, ...]
+    decisions: tuple[Decision, ...]
 
     @property
     def keeps(self) -> tuple[Candidate, ...]:
         """The snapshots that stay, newest first."""
-        return tuple(verdict.candidate for verdict in self.verdicts if verdict.keep)
+        return tuple(decision.candidate for decision in self.decisions if decision.keep)
 
     @property
     def goes(self) -> tuple[Candidate, ...]:
         """The snapshots that go, newest first."""
-        return tuple(verdict.candidate for verdict in self.verdicts if not verdict.keep)
+        return tuple(decision.candidate for decision in self.decisions if not decision.keep)
 
     def as_text(self) -> str:
         """The plan as lines for a person: a heading, then one line per snapshot."""
         heading = (
             f"Retention on {self.today.isoformat()}: {self.limits.daily} daily, {self.limits.weekly} weekly, "
-            f"{self.limits.monthly} monthly. Of {len(self.verdicts)} snapshots, {len(self.keeps)} stay and "
+            f"{self.limits.monthly} monthly. Of {len(self.decisions)} snapshots, {len(self.keeps)} stay and "
             f"{len(self.goes)} go."
         )
         lines = [
-            f"{'stays' if verdict.keep else 'goes '}  {verdict.candidate.taken_local.isoformat(' ', 'seconds')}  "
-            f"{verdict.candidate.snapshot}  {verdict.reason.explanation}"
-            for verdict in self.verdicts
+            f"{'stays' if decision.keep else 'goes '}  {decision.candidate.taken_local.isoformat(' ', 'seconds')}  "
+            f"{decision.candidate.snapshot}  {decision.reason.explanation}"
+            for decision in self.decisions
         ]
         return "\n".join([heading, *lines])
 
@@ -138,13 +138,13 @@ class RetentionPlan:
             "goes": len(self.goes),
             "snapshots": [
                 {
-                    "snapshot": verdict.candidate.snapshot,
-                    "taken_local": verdict.candidate.taken_local.isoformat(),
-                    "good": verdict.candidate.good,
-                    "keep": verdict.keep,
-                    "reason": verdict.reason.value,
+                    "snapshot": decision.candidate.snapshot,
+                    "taken_local": decision.candidate.taken_local.isoformat(),
+                    "good": decision.candidate.good,
+                    "keep": decision.keep,
+                    "reason": decision.reason.value,
                 }
-                for verdict in self.verdicts
+                for decision in self.decisions
             ],
         }
 
@@ -162,13 +162,13 @@ def plan_retention(candidates: Iterable[Candidate], limits: RetentionLimits, now
         raise ValueError("The present time lacks its offset from UTC")
     newest_first = _newest_first(candidates)
     last_good = _last_good(newest_first, now_local - _EPOCH)
-    verdicts = []
+    decisions = []
     for candidate, reason in _by_ankis_rule(newest_first, limits, now_local.date()):
         if reason is Reason.OVER_LIMITS and candidate is last_good:
-            verdicts.append(Verdict(candidate, keep=True, reason=Reason.LAST_GOOD))
+            decisions.append(Decision(candidate, keep=True, reason=Reason.LAST_GOOD))
         else:
-            verdicts.append(Verdict(candidate, keep=reason is not Reason.OVER_LIMITS, reason=reason))
-    return RetentionPlan(limits, now_local.date(), tuple(verdicts))
+            decisions.append(Decision(candidate, keep=reason is not Reason.OVER_LIMITS, reason=reason))
+    return RetentionPlan(limits, now_local.date(), tuple(decisions))
 
 
 def _newest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
@@ -219,7 +219,7 @@ def _by_ankis_rule(
         if day.toordinal() >= today.toordinal() - 1:
             reason = Reason.RECENT
         else:
-            reason = _stage_verdict(day, last_kept, remaining)
+            reason = _stage_decision(day, last_kept, remaining)
         if reason in remaining:
             remaining[reason] -= 1
         if reason is not Reason.OVER_LIMITS:
@@ -227,7 +227,7 @@ def _by_ankis_rule(
         yield candidate, reason
 
 
-def _stage_verdict(day: date, last_kept: date | None, remaining: Mapping[Reason, int]) -> Reason:
+def _stage_decision(day: date, last_kept: date | None, remaining: Mapping[Reason, int]) -> Reason:
     """The first stage with anything left decides alone: what it does not take, no later stage is asked about."""
     stage = next((stage for stage, count in remaining.items() if count > 0), None)
     if stage is None:

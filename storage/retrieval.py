@@ -46,18 +46,6 @@ def retrieve_file(repository: Repository, file: StoredFile, target: Path, advanc
         raise
 
 
-def read_whole_file(repository: Repository, file: StoredFile, limit: int) -> bytes:
-    """The content of a small stored file; `Damaged` when it is longer than `limit` bytes."""
-    if file.size > limit:
-        raise _wrong_length(file.name)
-    pieces = read_pieces(repository.read_nodes, file.pieces)
-    held = dict(repository.read(pieces))
-    content = b"".join(held[piece] for piece in pieces)
-    if len(content) != file.size:
-        raise _wrong_length(file.name)
-    return content
-
-
 def folder_entries(repository: Repository, folder: StoredFolder, *, lost: Lost | None = None) -> Iterator[FolderEntry]:
     """The entries of a stored folder, by name; with `lost`, all that can be listed (see `read_folder`)."""
     if lost is None:

@@ -54,8 +54,8 @@ _Batch = list[tuple[BlobKind, BlobId, bytes]]
 class WriteSession:
     """Adds blobs to a repository. Nothing it stores counts until a manifest names it.
 
-    `store` is for any number of threads, `add` and `close` for one. What an upload ran into is raised by the next of
-    them, and by every one after it.
+    `store` is for any number of threads, `add` and `close` for one. What an upload ran into is raised by the next
+    `store` or `close`, and by the next `add` that hands on what it gathered; then by each of them.
     `close` returns when every pack and the index are stored; leaving the context without it (after an error) stops the
     work under way and leaves only packs that nothing names.
     """

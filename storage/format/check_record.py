@@ -58,7 +58,6 @@ def write_check(seal: Seal, name: str, packs: Mapping[PackId, Checked]) -> bytes
         raise ValueError(f"A record of {len(packs)} packs is none that a reader accepts")
     rows = {pack.hex(): [int(checked.at.timestamp()), checked.whole] for pack, checked in packs.items()}
     plain = json.dumps({"format": CHECK_FORMAT, "packs": rows}, sort_keys=True, separators=(",", ":")).encode()
-    # Bound to its name, it can't pose as a verdict, though it is sealed for the same purpose: what is known of packs.
     return seal.seal(Purpose.CHECK, name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
 
 

@@ -96,5 +96,5 @@ def packs_named(tables: Iterable[pa.Table]) -> set[PackId]:
 def _damaged(name: str) -> Damaged:
     return Damaged(
         f"Damage in the repository: {name} is no index table",
-        "Run the backup again: what it lists is stored anew; older snapshots may lack pieces",
+        "Nothing is lost by that, for packs tell the same: mend it with `recollect repair`",
     )

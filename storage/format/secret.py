@@ -99,17 +99,6 @@ def new_recovery_key(random_bytes: bytes | None = None) -> tuple[Secret, str]:
     return Secret(SecretKind.RECOVERY, value), "-".join(groups)
 
 
-def recovery_key(text: str) -> Secret:
-    """The recovery key in `text`, in whatever case and spacing. Raises SecretRefused when it is mistyped."""
-    value = _recovery_bytes(text)
-    if value is None:
-        raise SecretRefused(
-            "That is no recovery key: a letter is wrong, or some are missing",
-            f"Compare it with what was written down: {RECOVERY_GROUPS} groups of {_GROUP}",
-        )
-    return Secret(SecretKind.RECOVERY, value)
-
-
 def looks_like_a_recovery_key(text: str) -> bool:
     """Whether `text` was rather meant for a recovery key than for a passphrase."""
     groups = _BETWEEN_LETTERS.split(text[: 4 * _RECOVERY_LETTERS].strip())

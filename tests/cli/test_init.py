@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from storage.format.secret import recovery_key
+from storage.format.secret import SecretKind, typed_secret
 from tests.cli.desk import PASSPHRASE, Desk
 
 
@@ -36,7 +36,7 @@ def test_the_recovery_key_is_shown_once_and_opens_what_was_backed_up(desk: Desk)
     locked = desk.having(RECOLLECT_PASSPHRASE=PASSPHRASE)
     ran = locked.call("init")
     text = secret_in(ran.out)
-    assert recovery_key(text)
+    assert typed_secret(text).kind is SecretKind.RECOVERY
     assert "Write it down" in ran.err
     assert PASSPHRASE not in ran.out + ran.err
     assert locked.call("backup", "Ada").code == 0
@@ -51,7 +51,7 @@ def test_json_tells_programs_all_of_it(desk: Desk) -> None:
     made = desk.having(RECOLLECT_PASSPHRASE=PASSPHRASE).call("init", "--json").json
     assert made["encrypted"] is True
     assert made["id"] == configuration(desk)["id"]
-    assert recovery_key(made["recovery_key"])
+    assert typed_secret(made["recovery_key"]).kind is SecretKind.RECOVERY
     other = desk.call("init", str(desk.home / "other"), "--json").json
     assert (other["url"], other["encrypted"], other["recovery_key"]) == (str(desk.home / "other"), False, None)
 

@@ -6,7 +6,7 @@ from typer.main import get_command
 import cli.key
 from cli.key import key
 from storage.errors import StoreUnreachable
-from storage.format.secret import recovery_key
+from storage.format.secret import SecretKind, typed_secret
 from tests.cli.desk import PASSPHRASE, Desk, Ran
 
 OTHER = "another passphrase"
@@ -57,7 +57,8 @@ def test_a_recovery_key_is_added_and_shown_with_what_to_do(locked: Desk) -> None
     assert "Write it down" in ran.err
     assert len(opens(locked, text).json) == 1
     made = locked.call("key", "add", "--recovery", "--json").json
-    assert recovery_key(made["recovery_key"]) != recovery_key(text)
+    assert typed_secret(made["recovery_key"]).kind is SecretKind.RECOVERY
+    assert made["recovery_key"] != text
     assert (made["kind"], made["generation"]) == ("recovery", 1)
 
 

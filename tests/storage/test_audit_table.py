@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storage.audit_table import append_row, as_table, read_rows
+from storage.audit_table import append_row, read_rows
 from storage.errors import Damaged, ObjectMissing, StoreUnreachable
 from storage.format.audit_row import (
     AUDIT_COLUMNS,
@@ -55,6 +55,10 @@ def row_of(started: datetime = STARTED, **changes: Any) -> AuditRow:
         "platform": "Linux 6.1 x86_64",
     }
     return AuditRow(**{**given_values, **changes})
+
+
+def as_table(rows: Iterable[AuditRow]) -> pa.Table:
+    return pa.Table.from_pylist([row_values(row) for row in rows], schema=AUDIT_SCHEMA)
 
 
 def full_row() -> AuditRow:

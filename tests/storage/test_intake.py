@@ -26,7 +26,7 @@ from storage.intake import (
 from storage.listings import read_folder, read_pieces
 from storage.opening import create_repository
 from storage.repository import Repository
-from storage.retrieval import folder_entries, holds_entry, read_whole_file, retrieve_entries, retrieve_file
+from storage.retrieval import folder_entries, holds_entry, retrieve_entries, retrieve_file
 from storage.stores.address import open_store
 from tests.storage.small_backup import FIRST_MOMENT, PROFILE
 
@@ -180,7 +180,6 @@ def test_a_whole_file_comes_back_at_any_length_and_piece_size(repository: Reposi
         retrieve_file(repository, file.stored, out, advanced.append)
         assert out.read_bytes() == path.read_bytes()
         assert sum(advanced) == size
-        assert read_whole_file(repository, file.stored, size) == path.read_bytes()
 
 
 def test_a_file_that_could_not_be_fetched_whole_leaves_nothing_behind(repository: Repository, tmp_path: Path) -> None:

@@ -113,21 +113,21 @@ def test_the_rule_decides_as_the_golden_case_says(case: str) -> None:
         Candidate(taken, datetime.fromisoformat(taken).replace(tzinfo=NOW.tzinfo), good=False) for taken, _ in expected
     ]
     plan = plan_retention(reversed(candidates), limits, NOW)
-    assert [(verdict.candidate.snapshot, verdict.reason.value) for verdict in plan.verdicts] == expected
-    assert all(verdict.keep == (verdict.reason is not Reason.OVER_LIMITS) for verdict in plan.verdicts)
+    assert [(decision.candidate.snapshot, decision.reason.value) for decision in plan.decisions] == expected
+    assert all(decision.keep == (decision.reason is not Reason.OVER_LIMITS) for decision in plan.decisions)
 
 
 def test_a_year_of_days_under_the_default_limits_keeps_two_days_twelve_days_ten_weeks_nine_months() -> None:
     candidates = [Candidate(f"{day:04}", NOW - timedelta(days=day), good=True) for day in range(2, 500)]
     reasons = [
-        verdict.reason for verdict in plan_retention(candidates, RetentionLimits(), NOW).verdicts if verdict.keep
+        decision.reason for decision in plan_retention(candidates, RetentionLimits(), NOW).decisions if decision.keep
     ]
     assert reasons == [Reason.DAILY] * 12 + [Reason.WEEKLY] * 10 + [Reason.MONTHLY] * 9
 
 
 def reasons_of(*candidates: Candidate, limits: RetentionLimits | None = None) -> dict[str, str]:
     plan = plan_retention(candidates, limits or RetentionLimits(0, 0, 0), NOW)
-    return {verdict.candidate.snapshot: verdict.reason.value for verdict in plan.verdicts}
+    return {decision.candidate.snapshot: decision.reason.value for decision in plan.decisions}
 
 
 def days_ago(days: float, *, good: bool, name: str = "") -> Candidate:
@@ -257,7 +257,7 @@ def test_a_plan_reads_as_text_and_as_json() -> None:
 def test_a_plan_can_not_be_changed() -> None:
     plan = plan_retention([], RetentionLimits(), NOW)
     with pytest.raises(FrozenInstanceError):
-        plan.verdicts = ()  # type: ignore[misc]
+        plan.decisions = ()  # type: ignore[misc]
 
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -299,9 +299,9 @@ def test_the_newest_good_snapshot_is_never_removed(candidates: list[Candidate], 
 
 
 @given(candidate_sets(), limit_sets)
-def test_every_snapshot_gets_one_verdict(candidates: list[Candidate], limits: RetentionLimits) -> None:
+def test_every_snapshot_gets_one_decision(candidates: list[Candidate], limits: RetentionLimits) -> None:
     plan = plan_retention(candidates, limits, NOW)
-    assert sorted(verdict.candidate.snapshot for verdict in plan.verdicts) == sorted(c.snapshot for c in candidates)
+    assert sorted(decision.candidate.snapshot for decision in plan.decisions) == sorted(c.snapshot for c in candidates)
     assert len(plan.keeps) + len(plan.goes) == len(candidates)
 
 
@@ -310,7 +310,7 @@ def test_planning_again_on_what_stayed_removes_nothing(candidates: list[Candidat
     first = plan_retention(candidates, limits, NOW)
     second = plan_retention(first.keeps, limits, NOW)
     assert second.goes == ()
-    assert second.verdicts == tuple(verdict for verdict in first.verdicts if verdict.keep)
+    assert second.decisions == tuple(decision for decision in first.decisions if decision.keep)
 
 
 @given(candidate_sets(), limit_sets, st.randoms(use_true_random=False))
@@ -362,7 +362,7 @@ def test_time_alone_never_calls_for_a_snapshot_that_an_earlier_plan_let_go(
 
 @given(candidate_sets(), limit_sets)
 def test_no_stage_keeps_more_than_its_limit(candidates: list[Candidate], limits: RetentionLimits) -> None:
-    reasons = [verdict.reason for verdict in plan_retention(candidates, limits, NOW).verdicts]
+    reasons = [decision.reason for decision in plan_retention(candidates, limits, NOW).decisions]
     assert reasons.count(Reason.DAILY) <= limits.daily
     assert reasons.count(Reason.WEEKLY) <= limits.weekly
     assert reasons.count(Reason.MONTHLY) <= limits.monthly
@@ -376,9 +376,9 @@ def test_no_stage_keeps_more_than_its_limit(candidates: list[Candidate], limits:
     ),
     limit_sets,
 )
-def test_any_date_that_a_manifest_can_hold_gets_a_verdict(dates: list[datetime], limits: RetentionLimits) -> None:
+def test_any_date_that_a_manifest_can_hold_gets_a_decision(dates: list[datetime], limits: RetentionLimits) -> None:
     candidates = [Candidate(str(number), taken, good=True) for number, taken in enumerate(dates)]
     plan = plan_retention(candidates, limits, NOW)
     assert plan.today == date(2022, 2, 22)
-    assert len(plan.verdicts) == len(dates)
+    assert len(plan.decisions) == len(dates)
     assert plan.keeps or not dates

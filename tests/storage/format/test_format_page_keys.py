@@ -21,7 +21,7 @@ from storage.format import key_slot, secret
 from storage.format.key_slot import LEAST_COST, MOST_COST, USUAL_COST, read_slot, slot_name, unwrap_keyring
 from storage.format.keyring import MOST_GENERATIONS
 from storage.format.sealing import AesSeal, OpenSeal, Purpose
-from storage.format.secret import SecretKind, key_file_secret, recovery_key, typed_secret
+from storage.format.secret import SecretKind, key_file_secret, typed_secret
 from storage.keys import MOST_SLOTS
 from tests.storage.format import example_keys
 
@@ -113,7 +113,7 @@ def test_a_slot_of_another_kind_is_opened_by_hand() -> None:
 def test_the_recovery_key_and_the_key_file_on_the_page_are_read() -> None:
     found = re.search(r"The bytes `00 01 … 13` are `([0-9A-Z-]+)`", SECTION)
     assert found
-    assert recovery_key(found[1]).value == bytes(range(20))
+    assert typed_secret(found[1]) == secret.Secret(SecretKind.RECOVERY, bytes(range(20)))
     assert secret.new_recovery_key(bytes(range(20)))[1] == found[1]
     number = 0
     for letter in found[1].replace("-", ""):
