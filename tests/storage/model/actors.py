@@ -220,6 +220,14 @@ def quarantine(computer: Computer) -> None:
         repository.store.write(name, write_verdict(repository.seal, verdict))
 
 
+def lose_an_index_file(computer: Computer) -> None:
+    """A disk or a person loses one: what its packs hold is not lost, for they say it themselves."""
+    names = [item.name for item in computer.store.list("index")]
+    if names:
+        computer.store.remove(computer.world.chance.choice(names))
+        computer.ledger.seen["index files lost"] += 1
+
+
 def give_up(computer: Computer) -> None:
     """A person forgets the snapshots of writers that died, if they turn out to be broken."""
     repository = open_repository(computer.link())

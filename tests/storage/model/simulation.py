@@ -59,8 +59,8 @@ class Life:
     hide_hours: float = 400
     """No listing shows snapshots, or not all of them, for a day or two: the wrong share was mounted."""
     rules: Rules = field(default_factory=lambda: Rules(undo=timedelta(hours=28)))
-    packs_per_index: int = 2
-    """After so many packs a writer stores an index file: what a killed one leaves is named by none."""
+    lose_index_hours: float = 0
+    """An index file is lost: the packs that it named must tell themselves what they hold."""
     rotate_hours: float = 0
     """Keys are rotated; 0 for a repository without any."""
     kinds_of_weather: tuple[tuple[float, Weather], ...] = (
@@ -122,7 +122,7 @@ class _Simulation:
 
     def run(self, requests: int) -> Report:
         seen, lost = self.ledger.seen, self.ledger.lost
-        with one_thread(self.world, self.life.packs_per_index), pytest.MonkeyPatch.context() as patch:
+        with one_thread(self.world), pytest.MonkeyPatch.context() as patch:
             if self.life.rotate_hours:
                 patch.setattr("storage.opening._seal", self._newest_seal)
             configuration = Configuration(REPOSITORY_ID, BEGINNING.isoformat())
@@ -149,6 +149,7 @@ class _Simulation:
         self._enter(computers[-1], actors.tidy_index, life.fold_hours)
         self._enter(computers[0], actors.tidy_index, life.fold_hours)
         self._enter(computers[-1], actors.quarantine, life.quarantine_hours)
+        self._enter(computers[0], actors.lose_an_index_file, life.lose_index_hours)
         self._enter(computers[0], actors.give_up, 12)
         self.world.enter(self._hide_and_show)
         self.world.enter(self._rotate)
@@ -246,13 +247,13 @@ def _is_one_of_half_the_snapshots(name: str) -> bool:
 
 
 @contextmanager
-def one_thread(world: World, packs_per_index: int = 2) -> Iterator[None]:
+def one_thread(world: World) -> Iterator[None]:
     """Let the library do everything in this thread, with small packs, and names from the world's own chance."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("commit", "repository", "reading", "side_by_side", "writing"):
             patch.setattr(f"storage.{module}.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("storage.writing.PACK_BYTES", _PACK_BYTES)
-        patch.setattr("storage.writing.PACKS_PER_INDEX", packs_per_index)
+        patch.setattr("storage.writing.PACKS_PER_INDEX", 2)
         patch.setattr("storage.sweeping.garbage._SMALL_PACK", _PACK_BYTES // 3)
         patch.setattr("storage.sweeping.garbage._SMALL_PACKS", 6)
         patch.setitem(_keyword_defaults(WriteSession.__init__), "random_bytes", world.random_bytes)

@@ -73,16 +73,17 @@ CROWDED = Life(
     kinds_of_weather=((3, Weather(pace=0.5)), (3, Weather(pace=40)), (2, Weather(pace=20, sleep=0.02, death=0.01))),
 )
 SHORT_PACKS = Life(kinds_of_weather=((2, Weather(pace=1, short=0.1)), (1, Weather(pace=60))))
-KILLED_EARLY = Life(
+LOST_INDEX_FILES = Life(
     lag=timedelta(0),
-    packs_per_index=4,
-    backup_hours=3,
+    lose_index_hours=5,
     sweep_hours=5,
+    forget_hours=4,
     hide_hours=0,
+    rules=Rules(undo=timedelta(hours=4)),
     kinds_of_weather=(
-        (3, Weather(pace=5, death=0.06)),
-        (2, Weather(pace=20, sleep=0.05, longest_sleep=3 * GRACE)),
-        (2, Weather(pace=0.5)),
+        (3, Weather(pace=0.5)),
+        (3, Weather(pace=20, sleep=0.03, longest_sleep=3 * GRACE)),
+        (1, Weather(pace=10, death=0.02)),
     ),
 )
 HIDDEN_SNAPSHOTS = Life(
@@ -114,7 +115,7 @@ LIVES = {
     "crowded": CROWDED,
     "rotated keys": ROTATED_KEYS,
     "rotated during naps": ROTATED_DURING_NAPS,
-    "killed early": KILLED_EARLY,
+    "lost index files": LOST_INDEX_FILES,
 }
 
 
@@ -170,7 +171,9 @@ LACKS = {
     "that another copy must lie where it can be relied on": Lack(
         SWEEPS_OF_DAYS, carelessness.any_other_copy_will_do, first_seed=6
     ),
-    "that an index file makes no pack one to rely on": Lack(KILLED_EARLY, carelessness.what_is_indexed_is_relied_on),
+    "that an index file makes no pack one to rely on": Lack(
+        LOST_INDEX_FILES, carelessness.what_is_indexed_is_relied_on
+    ),
     "the census": Lack(HIDDEN_SNAPSHOTS, carelessness.no_census),
     "new names for what is put back": Lack(Life(), carelessness.old_names_again),
 }
