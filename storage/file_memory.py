@@ -116,7 +116,7 @@ def _is_possible(row: tuple[Any, ...]) -> bool:
     if tuple(map(type, row)) != _TYPES:
         return False
     size, pieces = row[1], row[-1]
-    return size >= 0 and len(pieces) == -(-size // PART_BYTES) * BLOB_ID_BYTES
+    return bool(size >= 0 and len(pieces) == -(-size // PART_BYTES) * BLOB_ID_BYTES)
 
 
 def _fits(file: RememberedFile) -> bool:

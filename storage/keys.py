@@ -138,7 +138,7 @@ def unlock(store: Store, configuration: Configuration, secret: Secret, fetched: 
     if found is None and fetched is not None:
         # Of a repository that was just made, they may have been fetched too early.
         before, listing = listing, list_slots(store, configuration)
-        found = _opened(listing, secret) if listing != before else None
+        found = _opened(listing, secret) if listing.slots != before.slots else None
     if found is None:
         raise _not_opened(store, listing, secret)
     return found
