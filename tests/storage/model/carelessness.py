@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,7 @@ import pytest
 
 from storage import holdings
 from storage.commit import Commits
-from storage.format.pack import PackEntry
 from storage.format.verdict import Finding
-from storage.index import Index
 from storage.sweeping import garbage
 from storage.sweeping.garbage import Needs, PackFates
 from storage.sweeping.sweeper import Sweeper
@@ -108,12 +106,3 @@ def no_verdict_on_what_is_removed(patch: pytest.MonkeyPatch) -> None:
 def old_names_again(patch: pytest.MonkeyPatch) -> None:
     """What is put back gets the name that it had."""
     patch.setattr("storage.trash.renamed", lambda manifest: manifest)
-
-
-def what_is_indexed_is_relied_on(patch: pytest.MonkeyPatch) -> None:
-    """A pack that a verdict names counts as stored once a writer's own index file names it."""
-
-    def add(self: Index, entries: Iterable[PackEntry]) -> None:
-        self._added.update((entry.id, entry.location) for entry in entries)
-
-    patch.setattr(Index, "add", add)

@@ -253,6 +253,7 @@ def one_thread(world: World) -> Iterator[None]:
         for module in ("commit", "repository", "reading", "side_by_side", "writing"):
             patch.setattr(f"storage.{module}.ThreadPoolExecutor", InlineExecutor)
         patch.setattr("storage.writing.PACK_BYTES", _PACK_BYTES)
+        patch.setattr("storage.writing._BATCH_BYTES", _PACK_BYTES // 3)
         patch.setattr("storage.writing.PACKS_PER_INDEX", 2)
         patch.setattr("storage.sweeping.garbage._SMALL_PACK", _PACK_BYTES // 3)
         patch.setattr("storage.sweeping.garbage._SMALL_PACKS", 6)

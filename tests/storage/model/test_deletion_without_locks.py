@@ -171,9 +171,6 @@ LACKS = {
     "that another copy must lie where it can be relied on": Lack(
         SWEEPS_OF_DAYS, carelessness.any_other_copy_will_do, first_seed=6
     ),
-    "that an index file makes no pack one to rely on": Lack(
-        LOST_INDEX_FILES, carelessness.what_is_indexed_is_relied_on
-    ),
     "the census": Lack(HIDDEN_SNAPSHOTS, carelessness.no_census),
     "new names for what is put back": Lack(Life(), carelessness.old_names_again),
 }
