@@ -118,17 +118,24 @@ def read_verdicts(
 ) -> tuple[tuple[Verdict, ...], tuple[Damaged | UnsupportedFormat, ...]]:
     """The verdicts in these objects, and why others can't be read. One that is gone by now has been carried out.
 
-    What a damaged verdict names stays where it is: no sweep can read it either.
+    What a damaged verdict names stays where it is, for sweeps act on nothing but what the store itself gives them
+    (`Repository.forget_verdicts`). So what comes damaged is read a second time: a bit may have flipped on its way.
     """
+
+    def fetched(item: StoredObject) -> Verdict:
+        return source.fetched(
+            item.name,
+            lambda content: read_verdict(seal, item.name, content),
+            size=item.size,
+            largest=LARGEST_VERDICT,
+        )
 
     def read(item: StoredObject) -> Verdict | Damaged | UnsupportedFormat | None:
         try:
-            return source.fetched(
-                item.name,
-                lambda content: read_verdict(seal, item.name, content),
-                size=item.size,
-                largest=LARGEST_VERDICT,
-            )
+            try:
+                return fetched(item)
+            except Damaged:
+                return fetched(item)
         except (Damaged, UnsupportedFormat) as trouble:
             return trouble
         except ObjectMissing:

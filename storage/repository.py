@@ -154,6 +154,12 @@ class Repository:
         sizes = {file.name: file.size for file in self.holdings().index_files}
         return read_index_file(self._source, self.seal, name, sizes.get(name))
 
+    def forget_verdicts(self) -> None:
+        """Let the next look read verdicts from the store itself: who acts on one must have read what others can."""
+        from storage.format.verdict import VERDICTS
+
+        self._source.cache.keep_only(VERDICTS, ())
+
     def forget_index(self) -> None:
         """Let the next use of the index look anew."""
         self._holdings = self._looking = None

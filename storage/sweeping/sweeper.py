@@ -83,6 +83,7 @@ class Sweeper:
         in_trash = [found for found in lying if isinstance(found, Manifest)]
         self._refuse_a_shrunk_listing((*manifests, *in_trash))
         self._repository.forget_index()
+        self._repository.forget_verdicts()
         holdings = self._repository.holdings()
         _refuse_what_can_not_be_read(holdings)
         self._needs = Needs(holdings.index)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import PiecesLost, StoreUnreachable
+from storage.errors import PiecesLost, StoreUnreachable, SweepRefused
 from storage.format.blob import BlobKind
 from storage.format.listing import pieces_tree
 from storage.format.manifest import StoredFile
@@ -324,3 +324,34 @@ def test_what_a_killed_backup_left_in_condemned_packs_is_not_relied_on_once_an_i
     ref = place.back_up(source)
     sweeper.carry_out(plan)
     assert place.is_whole(ref, source)
+
+
+def condemned_by_a_sweep(place: Place, cache: Path | None = None) -> None:
+    """A snapshot is let go, and sweeps follow until there is a verdict on its packs. `FIRST` goes, `SECOND` stays."""
+    gone = place.back_up(FIRST)
+    place.back_up(SECOND)
+    place.wait(DAY)
+    open_repository(place.store).move_to_trash(gone)
+    while not place.store.list("verdicts"):
+        place.sweep(cache=cache)
+    open_repository(place.store, cache).index()
+
+
+def test_a_verdict_that_others_can_not_read_is_not_carried_out_by_one_who_has_a_copy(
+    place: Place, tmp_path: Path
+) -> None:
+    condemned_by_a_sweep(place, tmp_path)
+    for verdict in place.store.list("verdicts"):
+        place.store.write(verdict.name, place.store.read(verdict.name)[:-1] + b"?")
+    place.wait(2 * DAY)
+    with pytest.raises(SweepRefused, match="can't be read"):
+        place.sweeper(cache=tmp_path).plan()
+
+
+def test_a_verdict_that_came_damaged_once_is_obeyed(place: Place) -> None:
+    condemned_by_a_sweep(place)
+    flipping = FaultyStore(place.store)
+    flipping.flip(at=-1, folder="verdicts/")
+    holdings = open_repository(flipping).holdings()
+    assert holdings.damaged_verdicts == ()
+    assert holdings.index.distrusts.any()
