@@ -20,7 +20,7 @@ from storage.errors import (
 from storage.format.blob import BlobId, BlobKind, pack_name
 from storage.format.manifest import Manifest, SnapshotId, renamed, snapshot_name, write_manifest
 from storage.format.verdict import VERDICTS
-from storage.holdings import distrusted_packs, read_verdicts, verdicts_in
+from storage.holdings import VerdictsGone, distrusted_packs, read_verdicts, verdicts_in
 from storage.object_cache import CachedStore
 from storage.repository import Repository, SnapshotRef, stored_configuration
 from storage.walking import Walk
@@ -137,7 +137,10 @@ class Commits:
         present = {item.name: item.size for folder in folders for item in seen[folder]}
         self._refuse_a_torn_manifest(present)
         unseen = [item for name, item in verdicts_in(seen).items() if name not in holdings.verdict_files]
-        verdicts, unread = read_verdicts(self._source, self._repository.seal, unseen)
+        try:
+            verdicts, unread = read_verdicts(self._source, self._repository.seal, unseen)
+        except VerdictsGone:
+            return False  # packs that they named may have gone before them, after they were listed
         for trouble in (*holdings.damaged_verdicts, *unread):
             # Whoever wrote it can carry it out: what it names must not be relied on, and that is not known here.
             if isinstance(trouble, WrittenUnderNewerKey | UnsupportedFormat):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TypeVar
 
 import pyarrow as pa
 
-from storage.errors import Damaged, ObjectMissing, UnsupportedFormat
+from storage.errors import Damaged, ObjectMissing, StoreUnreachable, UnsupportedFormat
 from storage.format.blob import PackId, pack_of_name
 from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, index_table, packs_named, read_index
 from storage.format.pack import PackEntry
@@ -23,8 +22,8 @@ from storage.side_by_side import side_by_side
 from storage.store import Listings, StoredObject
 
 _BYTES_AT_ONCE = 8 * 1024 * 1024
-_LOOKS = 3
-"""A fold replaces index files; it would have to do so each time between listing and reading them."""
+_LOOKS = 4
+"""A fold replaces index files, and a sweep removes verdicts: between listing and reading them, each time anew."""
 
 _SEEN_IN_TURN = (VERDICTS, "index", "packs")
 """The order matters: see `look`."""
@@ -63,18 +62,34 @@ def look(source: CachedStore, seal: Seal) -> Holdings:
     listed. Index files are listed before packs, which are written first. Packs that no index file names are asked for
     their own tables: those of a run that was killed before it wrote its index, and those whose index file is damaged or
     lost.
+
+    What is listed and gone by the time it is read makes the look begin anew. Index files that are gone have others in
+    their place. Of verdicts that are gone one may have pardoned what another condemns that was read before it went.
+    What a listing shows that was made after they were found gone, it shows late: the packs that they condemned went a
+    day before them, and condemnations went before the pardons that answer them. Raises StoreUnreachable when verdicts
+    go on vanishing.
     """
-    for _ in range(_LOOKS):
-        with contextlib.suppress(_IndexReplaced):
-            return _look_once(source, seal, pass_over_missing=False)
-    # A late listing goes on showing what is gone: the packs in it are asked themselves.
-    return _look_once(source, seal, pass_over_missing=True)
+    gone: set[str] = set()
+    for looks_left in reversed(range(_LOOKS)):
+        try:
+            # A late listing goes on showing what is gone: the packs in it are asked themselves.
+            return _look_once(source, seal, gone, pass_over_missing=not looks_left)
+        except _IndexReplaced:
+            pass
+        except VerdictsGone as found:
+            gone |= found.names
+        # Whatever is read anew is read from where it may be gone.
+        source.cache.keep_only(VERDICTS, ())
+    raise StoreUnreachable(
+        f"Verdicts on packs in {source.store.url} vanish as fast as they are read", "Try again in a minute"
+    )
 
 
-def _look_once(source: CachedStore, seal: Seal, *, pass_over_missing: bool) -> Holdings:
+def _look_once(source: CachedStore, seal: Seal, gone: Set[str], *, pass_over_missing: bool) -> Holdings:
     seen = source.store.list_together(_SEEN_IN_TURN)
     verdict_files = verdicts_in(seen)
-    verdicts, damaged_verdicts = read_verdicts(source, seal, verdict_files.values())
+    unread = [item for name, item in verdict_files.items() if name not in gone]
+    verdicts, damaged_verdicts = read_verdicts(source, seal, unread)
     source.cache.keep_only(VERDICTS, verdict_files)
     index_files = tuple(item for item in seen["index"] if _INDEX_NAME.fullmatch(item.name))
     source.cache.keep_only("index", [item.name for item in index_files])
@@ -116,7 +131,7 @@ def verdicts_in(seen: Listings) -> dict[str, StoredObject]:
 def read_verdicts(
     source: CachedStore, seal: Seal, files: Iterable[StoredObject]
 ) -> tuple[tuple[Verdict, ...], tuple[Damaged | UnsupportedFormat, ...]]:
-    """The verdicts in these objects, and why others can't be read. One that is gone by now has been carried out.
+    """The verdicts in these objects, and why others can't be read. Raises VerdictsGone.
 
     What a damaged verdict names stays where it is, for sweeps act on nothing but what the store itself gives them
     (`Repository.forget_verdicts`). So what comes damaged is read a second time: a bit may have flipped on its way.
@@ -141,7 +156,11 @@ def read_verdicts(
         except ObjectMissing:
             return None
 
+    files = list(files)
     found = list(side_by_side(read, files))
+    gone = frozenset(item.name for item, one in zip(files, found, strict=True) if one is None)
+    if gone:
+        raise VerdictsGone(gone)
     return (
         tuple(verdict for verdict in found if isinstance(verdict, Verdict)),
         tuple(trouble for trouble in found if isinstance(trouble, Damaged | UnsupportedFormat)),
@@ -154,6 +173,14 @@ def read_index_file(source: CachedStore, seal: Seal, name: str, size: int | None
     Raises Damaged, and ObjectMissing when it was replaced meanwhile.
     """
     return source.fetched(name, lambda content: read_index(seal, name, content), size=size, largest=LARGEST_INDEX)
+
+
+class VerdictsGone(Exception):
+    """Verdicts are gone since they were listed: what was seen by then is not what is so at any one moment."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        super().__init__(sorted(names))
+        self.names = names
 
 
 class _IndexReplaced(Exception):

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from storage.errors import PiecesLost, StoreUnreachable, SweepRefused
-from storage.format.blob import BlobKind
+from storage.format.blob import BlobKind, pack_name
 from storage.format.listing import pieces_tree
 from storage.format.manifest import StoredFile
-from storage.format.verdict import Finding
+from storage.format.verdict import Finding, Verdict, read_verdict, verdict_name, write_verdict
 from storage.opening import open_repository
+from storage.repository import SnapshotRef
 from storage.sweeping.garbage import Rules
 from storage.sweeping.index_folding import fold
 from storage.trash import put_back
@@ -355,3 +356,80 @@ def test_a_verdict_that_came_damaged_once_is_obeyed(place: Place) -> None:
     holdings = open_repository(flipping).holdings()
     assert holdings.damaged_verdicts == ()
     assert holdings.index.distrusts.any()
+
+
+def test_a_pack_is_not_removed_when_the_pardon_of_it_went_while_a_sweep_looked(place: Place) -> None:
+    """Of two sweeps at once the other has done with a condemnation, and then with the pardon that answered it."""
+    gone, kept = place.back_up(FIRST), place.back_up(SECOND)
+    place.wait(DAY)
+    repository = open_repository(place.store)
+    packs = frozenset(repository.holdings().packs)
+    pardon = verdict_name(b"\xff" * 16)  # read last
+    for name, finding in ((verdict_name(bytes(16)), Finding.CONDEMNED), (pardon, Finding.PARDONED)):
+        place.store.write(name, write_verdict(repository.seal, Verdict(name, finding, packs)))
+    repository.move_to_trash(gone)
+    place.wait(2 * DAY + timedelta(hours=1))
+    stored: list[SnapshotRef] = []
+
+    def meanwhile() -> None:
+        other = place.sweeper()
+        other.carry_out(other.plan())
+        assert place.store.list("verdicts") == []
+        stored.append(place.back_up(FIRST))
+
+    sweeper = place.sweeper(Interrupted(place.store, "read", pardon, meanwhile))
+    sweeper.carry_out(sweeper.plan())
+    assert place.is_whole(stored[0], FIRST)
+    assert place.is_whole(kept, SECOND)
+
+
+def test_a_backup_is_not_called_done_while_verdicts_go_that_it_has_not_read(place: Place) -> None:
+    """Its computer sleeps after it listed verdicts and packs for the last time, and before it reads a new verdict."""
+    condemned_by_a_sweep(place)
+    (verdict,) = place.store.list("verdicts")
+    content = place.store.read(verdict.name)
+    place.store.remove(verdict.name)
+    seal, ref = open_repository(place.store).seal, place.new_ref()
+
+    class Condemned(FaultyStore):
+        """The packs are condemned once the manifest is there."""
+
+        def create(self, name: str, data: bytes) -> None:
+            super().create(name, data)
+            self.inner.write(verdict.name, content)
+
+    def asleep() -> None:
+        for name in [pack_name(pack) for pack in read_verdict(seal, verdict.name, content).packs]:
+            place.store.remove(name)
+        place.store.remove(verdict.name)
+
+    writer = open_repository(Condemned(Interrupted(place.store, "read", "verdicts/", asleep)))
+    store_pieces(writer, FIRST)
+    try:
+        writer.commit(manifest_of(FIRST, ref.profile_key, ref.id, ref.taken_at))
+    except PiecesLost:
+        return
+    assert place.is_whole(ref, FIRST)
+
+
+@pytest.mark.parametrize("times", [2, 20])
+def test_a_look_begins_anew_as_often_as_verdicts_vanish_and_then_says_so(place: Place, times: int) -> None:
+    place.back_up(FIRST)
+    place.judge(Finding.QUARANTINED)
+    left = iter(range(times))
+
+    class Vanishing(FaultyStore):
+        """Another verdict is gone each time, and a new one there."""
+
+        def read(self, name: str) -> bytes:
+            if name.startswith("verdicts/") and next(left, None) is not None:
+                place.store.remove(name)
+                place.judge(Finding.QUARANTINED)
+            return super().read(name)
+
+    repository = open_repository(Vanishing(place.store))
+    if times > 2:
+        with pytest.raises(StoreUnreachable, match="vanish"):
+            repository.holdings()
+    else:
+        assert repository.holdings().index.distrusts.any()
