@@ -48,6 +48,11 @@ class Holdings:
     damaged_indexes: tuple[Damaged, ...]
     damaged_verdicts: tuple[Damaged | UnsupportedFormat, ...]
 
+    def trusted_packs(self) -> dict[PackId, StoredObject]:
+        """The packs that writers rely on."""
+        distrusted = distrusted_packs(self.verdicts)
+        return {pack: found for pack, found in self.packs.items() if pack not in distrusted}
+
 
 def distrusted_packs(verdicts: Iterable[Verdict]) -> frozenset[PackId]:
     """The packs that no writer may rely on. A pardon changes nothing about that: its time comes with its removal."""

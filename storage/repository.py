@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from storage.format.pack import PackEntry
     from storage.holdings import Holdings
     from storage.index import Index
+    from storage.underway import UploadUnderWay
     from storage.writing import WriteSession
 
 _NODE_BYTES_KEPT = 16 * 1024 * 1024
@@ -73,6 +74,7 @@ class Repository:
         self._nodes: dict[BlobId, bytes] = {}
         self._node_bytes = 0
         self._committing: Commits | None = None
+        self._underway: UploadUnderWay | None = None
 
     @property
     def id(self) -> str:
@@ -202,13 +204,17 @@ class Repository:
         once, and what they hold is found when those are damaged. So it names packs that verdicts name, too: an index
         file says where something lies, and never that it can be relied on.
         """
+        from storage.underway import UploadUnderWay
         from storage.writing import WriteSession
 
         index, commits = self.index(), self._commits()
         unindexed, self._unindexed = self._unindexed, []
+        underway = self._underway = self._underway or UploadUnderWay(self.store, self.seal)
+        underway.begin(self.holdings().trusted_packs(), {entry.location.pack for entry in unindexed})
 
         def wrote(name: str, content: bytes) -> None:
             commits.note_written(name, len(content))
+            underway.wrote(name)
             if name.startswith("index/"):
                 self._source.cache.put(name, content)
 
@@ -235,7 +241,11 @@ class Repository:
         verdict can't be read, for the keys were rotated since this repository was opened, and UnsupportedFormat when it
         was written by a newer version.
         """
-        return self._commits().commit(manifest, known=known)
+        committed = self._commits().commit(manifest, known=known)
+        if self._underway is not None:
+            self._underway.end()
+            self._underway = None
+        return committed
 
     def _commits(self) -> Commits:
         from storage.commit import Commits

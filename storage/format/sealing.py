@@ -49,6 +49,7 @@ class Purpose(StrEnum):
     VERDICT = "verdict"
     CENSUS = "census"
     CHECK = "check"
+    UNDERWAY = "underway"
 
 
 class Seal(Protocol):

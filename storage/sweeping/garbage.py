@@ -21,6 +21,7 @@ from storage.format.pack import HEAD_BYTES
 from storage.format.verdict import Finding, Verdict
 from storage.holdings import Holdings, distrusted_packs
 from storage.index import Index, Rows
+from storage.underway import NO_UPLOADS, UploadsSeen
 
 _SMALL_PACK = 4 * 1024 * 1024
 _SMALL_PACKS = 16
@@ -38,6 +39,8 @@ class Rules:
     """How long a condemned pack stays, and how old a pack must be to be condemned: longer than any backup runs."""
     undo: timedelta = timedelta(days=7)
     """How long a forgotten snapshot can be had back."""
+    upload: timedelta = timedelta(days=7)
+    """How long what an upload under way counts on is spared, from when it last said so."""
     listing_holds: timedelta = timedelta(minutes=10)
     """Nothing is removed later than this after the listing of snapshots that justified it."""
     most_packed_anew: int = 2 * 1024 * 1024 * 1024
@@ -75,6 +78,10 @@ class PackFates:
     """Condemned long enough ago, and needed all the same."""
     spent: tuple[str, ...]
     """Verdicts that have nothing to say any more, in the order to remove them in."""
+    spared: tuple[PackUse, ...] = ()
+    """Old enough to be condemned or packed anew, but uploads under way count on them."""
+    ended: tuple[str, ...] = ()
+    """Objects of uploads that are done, or were given up."""
 
     def as_json(self) -> dict[str, Any]:
         """The fates as values that JSON can hold."""
@@ -90,6 +97,8 @@ class PackFates:
             "reseal_later": packs(self.reseal_later),
             "pardon": packs(self.pardon),
             "spent_verdicts": list(self.spent),
+            "spared": packs(self.spared),
+            "ended_uploads": list(self.ended),
         }
 
 
@@ -144,8 +153,13 @@ class Needs:
         return weighed.astype(np.int64)
 
 
-def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest_key: int) -> PackFates:
-    """What is to become of each pack, `now` being the store's time and `newest_key` the number of the newest key."""
+def decide(
+    holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest_key: int, uploads: UploadsSeen = NO_UPLOADS
+) -> PackFates:
+    """What is to become of each pack, `now` being the store's time and `newest_key` the number of the newest key.
+
+    What `uploads` under way count on is neither condemned nor packed anew.
+    """
     index = holdings.index
     needed, only_there = needs.by_pack(~index.distrusts)
     numbers = {pack: number for number, pack in enumerate(index.pack_ids)}
@@ -155,11 +169,13 @@ def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest
         return PackUse(pack, holdings.packs[pack].size, int(needed[number]) if number is not None else 0)
 
     distrusted = distrusted_packs(holdings.verdicts)
-    old = [
+    counted_on = uploads.spared()
+    old_enough = [
         use(pack)
         for pack, found in holdings.packs.items()
         if pack not in distrusted and now - found.modified >= rules.grace
     ]
+    old = [one for one in old_enough if one.pack not in counted_on]
     due = [use(pack) for pack in _due(holdings, rules, now) if pack in holdings.packs]
     superseded = [
         use(pack)
@@ -183,6 +199,8 @@ def decide(holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest
         remove=tuple(remove),
         pardon=tuple(pardon),
         spent=_spent(holdings, rules, now),
+        spared=tuple(one for one in old_enough if one.pack in counted_on and not one.needed),
+        ended=_ended(uploads, {pack for pack in holdings.packs.keys() - distrusted if not use(pack).needed}),
     )
 
 
@@ -258,6 +276,12 @@ def _spent(holdings: Holdings, rules: Rules, now: datetime) -> tuple[str, ...]:
         pardon.name for pardon in old_pardons if not any(_answered(holdings, verdict, [pardon]) for verdict in standing)
     ]
     return tuple(spent)
+
+
+def _ended(uploads: UploadsSeen, unneeded: Set[PackId]) -> tuple[str, ...]:
+    """The objects of uploads that were given up, or that count on nothing any more which only they keep."""
+    done = [name for name, packs in uploads.packs.items() if packs.isdisjoint(unneeded)]
+    return (*uploads.old, *sorted(done))
 
 
 def _answered(holdings: Holdings, verdict: Verdict, pardons: Iterable[Verdict]) -> frozenset[PackId]:

@@ -29,6 +29,8 @@ class SweepPlan:
     """Small index files that are folded into one."""
     reseal_objects: tuple[str, ...]
     """Index files and files of deletion archives that are written anew, for they are sealed under an old key."""
+    unread_uploads: tuple[str, ...] = ()
+    """Objects of uploads under way that can't be read, and are passed over."""
 
     @property
     def bytes_removed(self) -> int:
@@ -57,6 +59,7 @@ class SweepPlan:
             ("reseals", fates.reseal, "sealed under a key that a rotation replaced"),
             ("leaves", fates.reseal_later, "under such a key, too, for a later sweep"),
             ("pardons", fates.pardon, "condemned, and needed all the same"),
+            ("spares", fates.spared, "not needed yet: an upload under way counts on them"),
         ):
             if uses:
                 lines.append(f"{word:<10} {len(uses)} packs, {size(sum(use.size for use in uses))}: {why}")
@@ -68,6 +71,7 @@ class SweepPlan:
             )
         if len(lines) == 1:
             lines.append("There is nothing to sweep.")
+        lines += [f"passes     over {name}: what upload it tells of can't be read" for name in self.unread_uploads]
         return "\n".join(lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -83,6 +87,7 @@ class SweepPlan:
             "bytes_condemned": self.bytes_condemned,
             "index_files_folded": len(self.folds),
             "reseal_objects": list(self.reseal_objects),
+            "unread_uploads": list(self.unread_uploads),
             **self.fates.as_json(),
         }
 

@@ -21,6 +21,7 @@ from storage.format.census import (
     write_census,
 )
 from storage.format.manifest import Manifest, earlier_ids, trash_name
+from storage.format.underway import UNDERWAY
 from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
 from storage.holdings import Holdings
 from storage.index import Index
@@ -34,11 +35,12 @@ from storage.sweeping.plan import SweepPlan, Swept
 from storage.sweeping.resealing import reseal, under_old_keys
 from storage.sweeping.store_clock import Clock, Stopwatch, SystemClock, store_time
 from storage.trash import TRASH, Forgotten, forgotten_among
+from storage.underway import uploads_among
 from storage.walking import Walk
 from storage.writing import WriteSession
 
 _LISTINGS = 5
-_SEEN_TOGETHER = ("snapshots", TRASH, CENSUS)
+_SEEN_TOGETHER = ("snapshots", TRASH, CENSUS, UNDERWAY)
 _CENSUSES_KEPT = 2
 _BLOBS_AT_ONCE = 4096
 _ASKS_FROM = 256 * 1024 * 1024
@@ -72,7 +74,7 @@ class Sweeper:
         """
         self._listed = Stopwatch(self._clock)
         self._now, listed = store_time(self._repository.store, self._clock, _SEEN_TOGETHER)
-        self._live, self._forgotten, self._censuses = self._settled(listed)
+        self._live, self._forgotten, self._censuses, under_way = self._settled(listed)
         # What is in place as well is about to be forgotten, or about to be forgotten once more.
         in_trash_only = [one for one in self._forgotten if one.ref not in set(self._live)]
         expired = [one for one in in_trash_only if self._now - one.forgotten_at >= self._rules.undo]
@@ -87,6 +89,8 @@ class Sweeper:
         holdings = self._repository.holdings()
         _refuse_what_can_not_be_read(holdings)
         self._needs = Needs(holdings.index)
+        repository = self._repository
+        uploads = uploads_among(repository.store, repository.seal, under_way, self._now, self._rules.upload)
         still_wanted = {one.ref for one in waiting}
         self._mark_needs(manifests, [one for one in in_trash if SnapshotRef(one.profile_key, one.id) in still_wanted])
         plan = SweepPlan(
@@ -96,9 +100,10 @@ class Sweeper:
             waiting=tuple(waiting),
             packs=len(holdings.packs),
             pack_bytes=sum(found.size for found in holdings.packs.values()),
-            fates=decide(holdings, self._needs, self._rules, self._now, self._repository.seal.generation),
+            fates=decide(holdings, self._needs, self._rules, self._now, repository.seal.generation, uploads),
             folds=foldable(holdings),
             reseal_objects=under_old_keys(self._repository, holdings),
+            unread_uploads=uploads.unread,
         )
         self._ask_before_much_goes(plan)
         return plan
@@ -114,6 +119,7 @@ class Sweeper:
         removed, latest = self._remove(plan)
         for name in latest.fates.spent:
             self._repository.store.remove(name)
+        self._repository.store.remove_all(latest.fates.ended)
         anew = (*fates.pack_anew, *fates.reseal)
         if anew:
             self._pack_anew({use.pack for use in anew}, going={use.pack for use in fates.condemn})
@@ -132,13 +138,18 @@ class Sweeper:
             resealed_objects=resealed,
         )
 
-    def _settled(self, listed: Listings) -> tuple[list[SnapshotRef], list[Forgotten], list[StoredObject]]:
-        """Snapshots, trash and censuses, listed until twice the same is seen: what is just moved must not be missed."""
+    def _settled(
+        self, listed: Listings
+    ) -> tuple[list[SnapshotRef], list[Forgotten], list[StoredObject], list[StoredObject]]:
+        """Snapshots, trash, censuses and uploads under way.
+
+        Listed until twice the same snapshots are seen: what is just moved must not be missed.
+        """
         before = None
         for _ in range(_LISTINGS):
             seen = snapshots_among(listed["snapshots"]), forgotten_among(listed[TRASH])
             if seen == before:
-                return *seen, _oldest_first(listed[CENSUS])
+                return *seen, _oldest_first(listed[CENSUS]), listed[UNDERWAY]
             before = seen
             listed = self._repository.store.list_together(_SEEN_TOGETHER)
         raise SweepRefused(

@@ -53,6 +53,8 @@ class Computer:
     cache: Path | None
     clock: LocalClock = field(init=False)
     source: Source = field(init=False)
+    slow_source: Source | None = None
+    """What a backup that takes days is of, until it is done."""
 
     def __post_init__(self) -> None:
         chance = self.world.chance
@@ -133,6 +135,30 @@ def _upload(computer: Computer, repository: Repository, ref: SnapshotRef) -> Non
         else:
             computer.ledger.promise(committed, source)
             return
+
+
+def back_up_for_days(computer: Computer) -> None:
+    """A backup over a slow line: some hours of each evening, until the computer is switched off in the middle of it."""
+    world, ledger = computer.world, computer.ledger
+    chance = world.chance
+    repository = open_repository(computer.link(), computer.cache)
+    source = computer.slow_source = computer.slow_source or a_source(chance).changed(chance, 30)
+    with repository.write(uploads=1) as session:
+        for blob, (kind, plain) in cut(source).blobs.items():
+            if not session.store(kind, blob, plain):
+                continue
+            ledger.seen["pieces sent slowly"] += 1
+            world.wait(chance.expovariate(1 / _HOUR))
+            if chance.random() < 0.1:
+                raise Died
+        session.close()
+    taken_at = computer.clock.now()
+    ref = SnapshotRef(computer.key, new_snapshot_id(taken_at, world.random_bytes(4)))
+    ledger.tries(ref, source)
+    committed, _ = repository.commit(manifest_of(source, ref.profile_key, ref.id, ref.taken_at))
+    ledger.promise(committed, source)
+    computer.slow_source = None
+    ledger.seen["slow commits"] += 1
 
 
 # Those who forget, and those who think better of it.

@@ -56,6 +56,8 @@ class Life:
     undo_hours: float = 8
     fold_hours: float = 30
     quarantine_hours: float = 60
+    slow_hours: float = 0
+    """A backup is begun, or goes on, that takes days and is killed again and again; 0 for none."""
     hide_hours: float = 400
     """No listing shows snapshots, or not all of them, for a day or two: the wrong share was mounted."""
     rules: Rules = field(default_factory=lambda: Rules(undo=timedelta(hours=28)))
@@ -142,6 +144,7 @@ class _Simulation:
         for computer in computers[: life.writers]:
             self._enter(computer, actors.back_up, life.backup_hours)
             self._enter(computer, actors.forget, life.forget_hours)
+            self._enter(computer, actors.back_up_for_days, life.slow_hours)
         for computer in computers[: life.sweepers]:
             self._enter(computer, actors.sweep, life.sweep_hours)
         self._enter(computers[0], actors.undo, life.undo_hours)
@@ -233,6 +236,7 @@ class _Simulation:
         ]
         left += [item.name for item in self.store.list("census")][:-2]
         left += [item.name for item in self.store.list("probe")]
+        left += [item.name for item in self.store.list("underway")]
         in_place = self.ledger.in_place()
         left += [one.ref.id for one in forgotten_snapshots(repository) if one.ref not in in_place]
         return left
@@ -259,6 +263,7 @@ def one_thread(world: World) -> Iterator[None]:
         patch.setattr("storage.sweeping.garbage._SMALL_PACKS", 6)
         patch.setitem(_keyword_defaults(WriteSession.__init__), "random_bytes", world.random_bytes)
         patch.setattr("os.urandom", world.random_bytes)
+        patch.setattr("storage.underway.monotonic", lambda: world.seconds)
         # A set has another order in each process; the order of requests must not depend on it.
         patch.setattr(
             "storage.holdings.read_verdicts",

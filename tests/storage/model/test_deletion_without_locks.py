@@ -101,6 +101,12 @@ ROTATED_DURING_NAPS = replace(
     rotate_hours=12,
     rules=Rules(undo=timedelta(hours=2), most_resealed=60_000, always_resealed=60_000),
 )
+SLOW_UPLOADS = Life(
+    writers=3,
+    slow_hours=12,
+    sweep_hours=12,
+    kinds_of_weather=((3, Weather(pace=0.5)), (2, Weather(pace=60)), (1, Weather(pace=20, refused=0.02, unheard=0.02))),
+)
 NOTHING_WRONG = Life(lag=timedelta(0), hide_hours=0, quarantine_hours=0, kinds_of_weather=((1, Weather(pace=0.5)),))
 
 LIVES = {
@@ -116,6 +122,7 @@ LIVES = {
     "rotated keys": ROTATED_KEYS,
     "rotated during naps": ROTATED_DURING_NAPS,
     "lost index files": LOST_INDEX_FILES,
+    "slow uploads": SLOW_UPLOADS,
 }
 
 
