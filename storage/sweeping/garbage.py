@@ -27,6 +27,8 @@ _SMALL_PACK = 4 * 1024 * 1024
 _SMALL_PACKS = 16
 """So many small packs are packed into few: each costs a place in every listing, and a request in every restore."""
 
+_ROWS_AT_ONCE = 65536
+
 _WORTH_PACKING_ANEW = 0.5
 """A pack is packed anew when less than this share of it is needed."""
 
@@ -115,6 +117,14 @@ class Needs:
         rows = self._copies.need(blobs)
         return [blobs[number] for number in np.flatnonzero(rows < 0)]
 
+    def take_over(self, before: Needs) -> bool:
+        """Mark what was needed by an earlier look; True when some of it is not there any more."""
+        rows = np.flatnonzero(before._copies.needed())
+        missing = False
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            missing = bool(self.need(before._index.ids(rows[start : start + _ROWS_AT_ONCE]))) or missing
+        return missing
+
     def by_pack(self, trusted: Mask) -> tuple[npt.NDArray[np.int64], Mask]:
         """By number of pack: bytes needed from it, and whether it holds something needed that no trusted pack holds.
 
@@ -154,7 +164,7 @@ class Needs:
 
 
 def decide(
-    holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest_key: int, uploads: UploadsSeen = NO_UPLOADS
+    holdings: Holdings, needs: Needs, rules: Rules, now: datetime, newest_key: int, *, uploads: UploadsSeen = NO_UPLOADS
 ) -> PackFates:
     """What is to become of each pack, `now` being the store's time and `newest_key` the number of the newest key.
 

@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from recollect.units import size
-from storage.sweeping.garbage import PackFates, PackUse
+from storage.format.manifest import Manifest
+from storage.repository import SnapshotRef
+from storage.store import StoredObject
+from storage.sweeping.garbage import Needs, PackFates, PackUse
+from storage.sweeping.store_clock import Stopwatch
 from storage.trash import Forgotten
+from storage.walking import Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a plan rests on: what a sweep saw, and what it found out by walking through it."""
+
+    seen_at: Stopwatch
+    """Runs since just before the snapshots were listed."""
+    live: tuple[SnapshotRef, ...]
+    manifests: Mapping[SnapshotRef, Manifest]
+    """Those of `live`."""
+    censuses: tuple[StoredObject, ...]
+    """Oldest first."""
+    needs: Needs
+    walks: tuple[Walk, Walk]
+    """Those through the snapshots in place, and through those in the trash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +51,7 @@ class SweepPlan:
     """Small index files that are folded into one."""
     reseal_objects: tuple[str, ...]
     """Index files and files of deletion archives that are written anew, for they are sealed under an old key."""
+    grounds: Grounds = field(repr=False, compare=False)
     unread_uploads: tuple[str, ...] = ()
     """Objects of uploads under way that can't be read, and are passed over."""
 

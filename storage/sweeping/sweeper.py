@@ -31,7 +31,7 @@ from storage.store import Listings, StoredObject
 from storage.stored_size import read_listed
 from storage.sweeping.garbage import Needs, PackUse, Rules, decide
 from storage.sweeping.index_folding import fold, foldable
-from storage.sweeping.plan import SweepPlan, Swept
+from storage.sweeping.plan import Grounds, SweepPlan, Swept
 from storage.sweeping.resealing import reseal, under_old_keys
 from storage.sweeping.store_clock import Clock, Stopwatch, SystemClock, store_time
 from storage.trash import TRASH, Forgotten, forgotten_among
@@ -40,6 +40,9 @@ from storage.walking import Walk
 from storage.writing import WriteSession
 
 _LISTINGS = 5
+_ROUNDS = 4
+"""How often it is looked anew before anything is removed, where looking takes longer than a listing holds."""
+
 _SEEN_TOGETHER = ("snapshots", TRASH, CENSUS, UNDERWAY)
 _CENSUSES_KEPT = 2
 _BLOBS_AT_ONCE = 4096
@@ -72,48 +75,16 @@ class Sweeper:
 
         Raises ClockUntrusted, and Damaged when a manifest or a listing can't be read, too.
         """
-        self._listed = Stopwatch(self._clock)
-        self._now, listed = store_time(self._repository.store, self._clock, _SEEN_TOGETHER)
-        self._live, self._forgotten, self._censuses, under_way = self._settled(listed)
-        # What is in place as well is about to be forgotten, or about to be forgotten once more.
-        in_trash_only = [one for one in self._forgotten if one.ref not in set(self._live)]
-        expired = [one for one in in_trash_only if self._now - one.forgotten_at >= self._rules.undo]
-        waiting = [one for one in self._forgotten if one not in expired]
-        manifests = self._read_manifests(self._live)
-        # What can't be read in the trash can't be had back from there either.
-        lying = self._repository.manifests([one.ref for one in self._forgotten], in_trash=True)
-        in_trash = [found for found in lying if isinstance(found, Manifest)]
-        self._refuse_a_shrunk_listing((*manifests, *in_trash))
-        self._repository.forget_index()
-        self._repository.forget_verdicts()
-        holdings = self._repository.holdings()
-        _refuse_what_can_not_be_read(holdings)
-        self._needs = Needs(holdings.index)
-        repository = self._repository
-        uploads = uploads_among(repository.store, repository.seal, under_way, self._now, self._rules.upload)
-        still_wanted = {one.ref for one in waiting}
-        self._mark_needs(manifests, [one for one in in_trash if SnapshotRef(one.profile_key, one.id) in still_wanted])
-        plan = SweepPlan(
-            now=self._now,
-            snapshots=len(self._live),
-            expired=tuple(expired),
-            waiting=tuple(waiting),
-            packs=len(holdings.packs),
-            pack_bytes=sum(found.size for found in holdings.packs.values()),
-            fates=decide(holdings, self._needs, self._rules, self._now, repository.seal.generation, uploads),
-            folds=foldable(holdings),
-            reseal_objects=under_old_keys(self._repository, holdings),
-            unread_uploads=uploads.unread,
-        )
+        plan = self._planned()
         self._ask_before_much_goes(plan)
         return plan
 
     def carry_out(self, plan: SweepPlan) -> Swept:
-        """Do what `plan`, the last one made, says."""
+        """Do what a plan says."""
         self._take_census(plan)
         self._repository.store.remove_all(trash_name(one.ref.profile_key, one.ref.id) for one in plan.expired)
         # A snapshot that is not listed any more is nobody's; its manifest would stay on this computer for ever.
-        self._repository.keep_cached_manifests((*self._live, *(one.ref for one in plan.waiting)))
+        self._repository.keep_cached_manifests((*plan.grounds.live, *(one.ref for one in plan.waiting)))
         fates = plan.fates
         self._judge(Finding.PARDONED, fates.pardon)
         removed, latest = self._remove(plan)
@@ -122,7 +93,9 @@ class Sweeper:
         self._repository.store.remove_all(latest.fates.ended)
         anew = (*fates.pack_anew, *fates.reseal)
         if anew:
-            self._pack_anew({use.pack for use in anew}, going={use.pack for use in fates.condemn})
+            self._pack_anew(
+                {use.pack for use in anew}, going={use.pack for use in fates.condemn}, needs=latest.grounds.needs
+            )
         self._judge(Finding.CONDEMNED, (*fates.condemn, *anew))
         folded = fold(self._repository, plan.folds) if plan.folds else 0
         resealed = reseal(self._repository, [name for name in plan.reseal_objects if name not in plan.folds])
@@ -138,18 +111,65 @@ class Sweeper:
             resealed_objects=resealed,
         )
 
-    def _settled(
-        self, listed: Listings
-    ) -> tuple[list[SnapshotRef], list[Forgotten], list[StoredObject], list[StoredObject]]:
-        """Snapshots, trash, censuses and uploads under way.
+    def _planned(self, before: Grounds | None = None) -> SweepPlan:
+        """Look, and decide. What was walked `before` is not walked again."""
+        repository = self._repository
+        seen_at = Stopwatch(self._clock)
+        now, listed = store_time(repository.store, self._clock, _SEEN_TOGETHER)
+        live, forgotten, listed = self._settled(listed)
+        # What is in place as well is about to be forgotten, or about to be forgotten once more.
+        in_trash_only = [one for one in forgotten if one.ref not in set(live)]
+        expired = [one for one in in_trash_only if now - one.forgotten_at >= self._rules.undo]
+        waiting = [one for one in forgotten if one not in expired]
+        known = before.manifests if before else {}
+        manifests = {ref: known[ref] for ref in live if ref in known}
+        manifests |= self._read_manifests([ref for ref in live if ref not in known])
+        # What can't be read in the trash can't be had back from there either.
+        lying = repository.manifests([one.ref for one in forgotten], in_trash=True)
+        in_trash = [found for found in lying if isinstance(found, Manifest)]
+        censuses = _oldest_first(listed[CENSUS])
+        self._refuse_a_shrunk_listing(censuses, live, forgotten, (*manifests.values(), *in_trash))
+        repository.forget_index()
+        repository.forget_verdicts()
+        holdings = repository.holdings()
+        _refuse_what_can_not_be_read(holdings)
+        still_wanted = {one.ref for one in waiting}
+        wanted = [one for one in in_trash if SnapshotRef(one.profile_key, one.id) in still_wanted]
+        needs, walks = self._find_needs(holdings.index, manifests.values(), wanted, before)
+        uploads = uploads_among(repository.store, repository.seal, listed[UNDERWAY], now, self._rules.upload)
+        return SweepPlan(
+            now=now,
+            snapshots=len(live),
+            expired=tuple(expired),
+            waiting=tuple(waiting),
+            packs=len(holdings.packs),
+            pack_bytes=sum(found.size for found in holdings.packs.values()),
+            fates=decide(holdings, needs, self._rules, now, repository.seal.generation, uploads),
+            folds=foldable(holdings),
+            reseal_objects=under_old_keys(repository, holdings),
+            unread_uploads=uploads.unread,
+            grounds=Grounds(seen_at, tuple(live), manifests, tuple(censuses), needs, walks),
+        )
 
-        Listed until twice the same snapshots are seen: what is just moved must not be missed.
-        """
+    def _planned_in_time(self, plan: SweepPlan) -> SweepPlan:
+        """The plan as it is by now, by a listing of snapshots that has not aged by the time it is made."""
+        for _ in range(_ROUNDS):
+            plan = self._planned(plan.grounds)
+            if plan.grounds.seen_at.elapsed() <= self._rules.listing_holds:
+                return plan
+        raise SweepRefused(
+            f"Looking at {self._repository.store.url} takes so long that what was seen has aged before anything can "
+            "be removed",
+            "Try again when the connection is faster, or run `recollect prune` on a computer nearer to it",
+        )
+
+    def _settled(self, listed: Listings) -> tuple[list[SnapshotRef], list[Forgotten], Listings]:
+        """Snapshots and trash, listed until twice the same is seen: what is just moved must not be missed."""
         before = None
         for _ in range(_LISTINGS):
             seen = snapshots_among(listed["snapshots"]), forgotten_among(listed[TRASH])
             if seen == before:
-                return *seen, _oldest_first(listed[CENSUS]), listed[UNDERWAY]
+                return *seen, listed
             before = seen
             listed = self._repository.store.list_together(_SEEN_TOGETHER)
         raise SweepRefused(
@@ -157,8 +177,8 @@ class Sweeper:
             "Try again when no backup is running",
         )
 
-    def _read_manifests(self, refs: Sequence[SnapshotRef]) -> list[Manifest]:
-        manifests: list[Manifest] = []
+    def _read_manifests(self, refs: Sequence[SnapshotRef]) -> dict[SnapshotRef, Manifest]:
+        manifests: dict[SnapshotRef, Manifest] = {}
         for ref, manifest in zip(refs, self._repository.manifests(refs), strict=True):
             found = manifest
             if isinstance(manifest, SnapshotUnknown):
@@ -168,36 +188,53 @@ class Sweeper:
                     f"What the snapshot {ref.id} needs is not known: {found.problem}",
                     f"Mend or forget it: `recollect forget {ref.profile_key} {ref.id}`. Until then nothing is removed",
                 ) from found
-            manifests.append(found)
+            manifests[ref] = found
         return manifests
 
-    def _mark_needs(self, live: Iterable[Manifest], in_trash: Iterable[Manifest]) -> None:
+    def _find_needs(
+        self, index: Index, live: Iterable[Manifest], in_trash: Iterable[Manifest], before: Grounds | None
+    ) -> tuple[Needs, tuple[Walk, Walk]]:
         """Walk snapshots, and mark all that they consist of as needed. What is lost of one in the trash is lost."""
-        walk = Walk(self._repository.read)
+        needs = Needs(index)
+        if before is not None and needs.take_over(before.needs):
+            raise self._pieces_are_missing()
+        walked, walked_in_trash = before.walks if before is not None else (None, None)
+        walk = Walk(self._repository.read, after=walked)
         with current_progress().stage("finding out what snapshots need", None) as stage:
             for blobs in walk.blobs(live):
                 stage.advance(len(blobs) * BLOB_ID_BYTES)
-                if self._needs.need(blobs):
-                    raise SweepRefused(
-                        f"Pieces that snapshots need are missing in {self._repository.store.url}",
-                        "Find out which with `recollect verify`, and heal them with `recollect repair`; until then "
-                        "nothing is removed",
-                    )
-            for blobs in Walk(self._read_what_is_there, damaged=_pass_over, after=walk).blobs(in_trash):
-                self._needs.need(blobs)
+                if needs.need(blobs):
+                    raise self._pieces_are_missing()
+            trash_walk = Walk(self._read_what_is_there, damaged=_pass_over, after=walked_in_trash or walk)
+            for blobs in trash_walk.blobs(in_trash):
+                needs.need(blobs)
+        return needs, (walk, trash_walk)
+
+    def _pieces_are_missing(self) -> SweepRefused:
+        return SweepRefused(
+            f"Pieces that snapshots need are missing in {self._repository.store.url}",
+            "Find out which with `recollect verify`, and heal them with `recollect repair`; until then nothing is "
+            "removed",
+        )
 
     def _read_what_is_there(self, blobs: Iterable[BlobId]) -> Iterator[tuple[BlobId, bytes]]:
         return self._repository.read(blobs, damaged=_pass_over)
 
-    def _refuse_a_shrunk_listing(self, manifests: Iterable[Manifest]) -> None:
+    def _refuse_a_shrunk_listing(
+        self,
+        censuses: Sequence[StoredObject],
+        live: Sequence[SnapshotRef],
+        forgotten: Sequence[Forgotten],
+        manifests: Iterable[Manifest],
+    ) -> None:
         """Snapshots that an earlier sweep saw, and nobody forgot, must be there: a listing may be short."""
         if self._accept:
             return
         store = self._repository.store
-        if self._censuses:
-            expected = self._expected(self._censuses[-1])
+        if censuses:
+            expected = self._expected(censuses[-1])
             replaced = {f"{one.profile_key}/{earlier}" for one in manifests for earlier in earlier_ids(one)}
-            gone = sorted(expected - _names_of(self._live, self._forgotten) - replaced)
+            gone = sorted(expected - _names_of(live, forgotten) - replaced)
             if gone:
                 raise SweepRefused(
                     f"{len(gone)} snapshots that were in {store.url} are not there any more, though nobody forgot "
@@ -205,7 +242,7 @@ class Sweeper:
                     "See whether the disk or server is whole. If they were removed by hand, run `recollect prune "
                     "--accept`; until then nothing is removed",
                 )
-        elif not self._live and not self._forgotten and store.list("packs"):
+        elif not live and not forgotten and store.list("packs"):
             raise SweepRefused(
                 f"{store.url} holds packs, but no snapshot at all",
                 "See whether the disk or server is whole. If it is, run `recollect prune --accept`",
@@ -243,9 +280,9 @@ class Sweeper:
         """Note down which snapshots have to be there from now on, before the trash is emptied."""
         store = self._repository.store
         name = census_name(plan.now, self._random_bytes(4))
-        census = Census(name, frozenset(_names_of(self._live, plan.waiting)))
+        census = Census(name, frozenset(_names_of(plan.grounds.live, plan.waiting)))
         store.write(name, write_census(self._repository.seal, census))
-        store.remove_all([*(before.name for before in self._censuses), name][:-_CENSUSES_KEPT])
+        store.remove_all([*(before.name for before in plan.grounds.censuses), name][:-_CENSUSES_KEPT])
 
     def _judge(self, finding: Finding, uses: Iterable[PackUse]) -> None:
         for packs in parts_of(use.pack for use in uses):
@@ -263,8 +300,8 @@ class Sweeper:
         self._judge(Finding.REMOVED, due)
         with current_progress().stage("removing packs", sum(use.size for use in due), len(due)) as stage:
             while due:
-                if self._listed.elapsed() > self._rules.listing_holds:
-                    latest = self.plan()
+                if latest.grounds.seen_at.elapsed() > self._rules.listing_holds:
+                    latest = self._planned_in_time(latest)
                     self._judge(Finding.PARDONED, latest.fates.pardon)
                     still = {use.pack for use in latest.fates.remove}
                     due = [use for use in due if use.pack in still]
@@ -276,11 +313,11 @@ class Sweeper:
                 stage.advance(sum(use.size for use in together), files=len(together))
         return removed, latest
 
-    def _pack_anew(self, packs: Set[PackId], *, going: Set[PackId]) -> None:
+    def _pack_anew(self, packs: Set[PackId], *, going: Set[PackId], needs: Needs) -> None:
         """Store what is needed of these packs in new ones, and read it back from there before anything else happens."""
         repository = self._repository
         index = repository.index()
-        rows = self._needs.only_in(packs, going)
+        rows = needs.only_in(packs, going)
         kinds = index.kinds(rows)
         # An empty index: what is to be stored anew is stored already, in the packs that are to go.
         fresh = Index()

@@ -59,8 +59,8 @@ def no_pardon(patch: pytest.MonkeyPatch) -> None:
     """What was condemned goes when the grace is over, needed or not."""
     decide = garbage.decide
 
-    def merciless(*arguments: Any) -> PackFates:
-        fates = decide(*arguments)
+    def merciless(*arguments: Any, **options: Any) -> PackFates:
+        fates = decide(*arguments, **options)
         return replace(fates, remove=(*fates.remove, *fates.pardon), pardon=())
 
     patch.setattr("storage.sweeping.sweeper.decide", merciless)

@@ -570,6 +570,61 @@ def test_a_listing_that_never_settles_stops_a_sweep(place: Place, monkeypatch: p
         place.plan()
 
 
+def due_to_go(place: Place) -> SnapshotRef:
+    """Packs are due to be removed, and a snapshot stays."""
+    place.forget(place.back_up(A))
+    kept = place.back_up(C)
+    place.days(8)
+    assert place.sweep().condemned
+    place.days(2)
+    return kept
+
+
+def slow(place: Place, monkeypatch: pytest.MonkeyPatch, verb: str, folder: str, minutes: int) -> None:
+    """Every request of this kind takes so long."""
+    asked = getattr(place.store, verb)
+
+    def slowly(name: str, *more: int) -> object:
+        if name.startswith(folder):
+            place.clock.pass_by(minutes=minutes)
+        return asked(name, *more)
+
+    monkeypatch.setattr(place.store, verb, slowly)
+
+
+@pytest.mark.timeout(60)
+def test_a_sweep_that_walks_longer_than_a_listing_holds_walks_only_what_is_new_then(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = due_to_go(place)
+    slow(place, monkeypatch, "read_range", "packs/", minutes=11)
+    swept = place.sweep()
+    monkeypatch.undo()
+    assert swept.removed
+    assert holds(place, kept, C)
+
+
+@pytest.mark.timeout(60)
+def test_a_sweep_that_can_not_look_in_time_gives_up_with_a_sentence(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = due_to_go(place)
+    packs = place.packs()
+    slow(place, monkeypatch, "list", "packs", minutes=11)
+    with pytest.raises(SweepRefused, match="takes so long"):
+        place.sweep()
+    monkeypatch.undo()
+    assert place.packs() == packs
+    assert place.sweep().removed
+    assert holds(place, kept, C)
+
+
+def test_a_plan_is_carried_out_by_any_sweeper(place: Place) -> None:
+    due_to_go(place)
+    planned_elsewhere = place.plan()
+    assert place.sweeper().carry_out(planned_elsewhere).removed
+
+
 # Faults and other company.
 
 
