@@ -32,7 +32,15 @@ def prune(
         typer.Option(
             "--accept",
             metavar="",
-            help="Take it as right that a profile looks wrong, that snapshots are gone, or that much would go.",
+            help="Take it as right that a profile looks wrong, or that much would go.",
+        ),
+    ] = False,
+    accept_missing: Annotated[
+        bool,
+        typer.Option(
+            "--accept-missing",
+            metavar="",
+            help="Take it as right that snapshots are gone which nobody forgot.",
         ),
     ] = False,
     as_json: AsJson = False,
@@ -50,12 +58,12 @@ def prune(
     for_all = any(limit is not None for limit in (daily, weekly, monthly))
     with session(config, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
         if dry_run:
-            _show_plans(profiles or [], for_all=for_all, as_json=as_json, accept=accept)
+            _show_plans(profiles or [], for_all=for_all, as_json=as_json, accept=accept, accept_missing=accept_missing)
             return
         reports = prune_chain("default", profiles or [], despite_suspects=accept, limits_for_all=for_all)
         if not profiles:
             with progress_bars():
-                reports.append(sweep(accept=accept))
+                reports.append(sweep(accept=accept, accept_missing=accept_missing))
         if as_json:
             show_json([report_json(report) for report in reports])
         else:
@@ -66,10 +74,10 @@ def prune(
         leave(reports)
 
 
-def _show_plans(names: list[str], *, for_all: bool, as_json: bool, accept: bool) -> None:
+def _show_plans(names: list[str], *, for_all: bool, as_json: bool, accept: bool, accept_missing: bool) -> None:
     repository = open_named()
     planned = plan_prune(repository, names, limits_for_all=for_all)
-    swept = None if names else planned_sweep(repository, accept=accept)
+    swept = None if names else planned_sweep(repository, accept=accept, accept_missing=accept_missing)
     if as_json:
         profiles = [
             {"profile": item.profile.name, "profile_key": item.profile.key, "held": item.held, **item.plan.as_json()}

@@ -15,22 +15,26 @@ from flows.states import in_a_state, state_of_many, tell
 
 @flow(name="prune", persist_result=False)
 def prune(
-    profiles: list[ProfileName] | None = None, repository: RepositoryName = "default", accept: bool = False
+    profiles: list[ProfileName] | None = None,
+    repository: RepositoryName = "default",
+    accept: bool = False,
+    accept_missing: bool = False,
 ) -> State[Any]:
     """Let go of the snapshots that the retention limits no longer hold, and free the space that nothing needs.
 
     Args:
         profiles: Names of profiles; leave it empty for all in the repository. Only then space is freed.
         repository: "default", or the name of a repository in the settings.
-        accept: Take it as right that snapshots are gone, or that much of the repository goes.
+        accept: Take it as right that much of the repository goes.
+        accept_missing: Take it as right that snapshots are gone which nobody forgot.
     """
-    return in_a_state(lambda: _prune(repository, profiles or [], accept=accept))
+    return in_a_state(lambda: _prune(repository, profiles or [], accept=accept, accept_missing=accept_missing))
 
 
-def _prune(repository: str, profiles: list[str], *, accept: bool) -> State[Any]:
+def _prune(repository: str, profiles: list[str], *, accept: bool, accept_missing: bool) -> State[Any]:
     reports = chain.prune(repository, profiles)
     if not profiles:
-        reports.append(sweep(repository, accept=accept))
+        reports.append(sweep(repository, accept=accept, accept_missing=accept_missing))
     for report in reports:
         tell(report.remarks)
     return state_of_many(

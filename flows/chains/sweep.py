@@ -15,23 +15,23 @@ from tasks.place import open_named
 from tasks.sweep import carry_out_sweep, plan_sweep
 
 
-def planned_sweep(repository: Repository, *, accept: bool = False) -> SweepPlan:
+def planned_sweep(repository: Repository, *, accept: bool = False, accept_missing: bool = False) -> SweepPlan:
     """What a sweep would do now. Raises SweepRefused where it would refuse."""
-    return Sweeper(repository, accept=accept).plan()
+    return Sweeper(repository, accept=accept, accept_missing=accept_missing).plan()
 
 
-def sweep(repository_name: str = "default", *, accept: bool = False) -> Report:
+def sweep(repository_name: str = "default", *, accept: bool = False, accept_missing: bool = False) -> Report:
     """Sweep a repository, of packs and of what killed writers left.
 
-    `accept` is a person's own word that what looks wrong is right. What is refused without it counts as failed, for
-    somebody must look.
+    `accept` is a person's own word that much may go, `accept_missing` that snapshots are rightly gone which nobody
+    forgot. What is refused without it counts as failed, for somebody must look.
     """
     repository = open_named(repository_name)
     # Tidying up must not keep anything else from being done.
     with contextlib.suppress(StorageError):
         sweep_leftovers(repository.store)
     with audited("sweep", "", repository) as audit:
-        sweeper = Sweeper(repository, accept=accept)
+        sweeper = Sweeper(repository, accept=accept, accept_missing=accept_missing)
         swept = carry_out_sweep(sweeper, plan_sweep(sweeper))
         audit.note(
             snapshots_expired=swept.expired,

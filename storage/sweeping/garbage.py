@@ -84,6 +84,8 @@ class PackFates:
     """Old enough to be condemned or packed anew, but uploads under way count on them."""
     ended: tuple[str, ...] = ()
     """Objects of uploads that are done, or were given up."""
+    replaced: int = 0
+    """Bytes in what is removed or condemned that are needed, and lie elsewhere, too: what was packed anew of it."""
 
     def as_json(self) -> dict[str, Any]:
         """The fates as values that JSON can hold."""
@@ -146,6 +148,10 @@ class Needs:
         # What lies nowhere else is needed from wherever it lies.
         return self._bytes_by_pack(chosen) + self._bytes_by_pack(alone), only_there
 
+    def bytes_needed_in(self, packs: Set[PackId]) -> int:
+        """Bytes of needed blobs that lie in these packs, wherever else they lie."""
+        return int(self._stored[self._copies.needed() & self._copies.in_packs(packs)].sum())
+
     def only_in(self, packs: Set[PackId], going: Set[PackId]) -> Rows:
         """The rows of needed blobs that lie in these packs, each blob once.
 
@@ -201,8 +207,9 @@ def decide(
         if one.needed and index.generations[numbers[one.pack]] < newest_key
     }
     reseal = _resealed_now(under_old_keys.intersection(old), holdings, rules)
+    condemn = (*(one for one in old if not one.needed), *superseded)
     return PackFates(
-        condemn=(*(one for one in old if not one.needed), *superseded),
+        condemn=condemn,
         pack_anew=tuple(pack_anew),
         reseal=tuple(reseal),
         reseal_later=tuple(sorted(under_old_keys.difference(reseal), key=lambda one: one.pack)),
@@ -211,6 +218,7 @@ def decide(
         spent=_spent(holdings, rules, now),
         spared=tuple(one for one in old_enough if one.pack in counted_on and not one.needed),
         ended=_ended(uploads, {pack for pack in holdings.packs.keys() - distrusted if not use(pack).needed}),
+        replaced=needs.bytes_needed_in({one.pack for one in (*condemn, *remove)}),
     )
 
 

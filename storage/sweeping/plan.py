@@ -54,6 +54,8 @@ class SweepPlan:
     grounds: Grounds = field(repr=False, compare=False)
     unread_uploads: tuple[str, ...] = ()
     """Objects of uploads under way that can't be read, and are passed over."""
+    missing: tuple[str, ...] = ()
+    """Snapshots that an earlier sweep saw, that nobody forgot, and that are taken to be rightly gone."""
 
     @property
     def bytes_removed(self) -> int:
@@ -66,6 +68,11 @@ class SweepPlan:
         anew = (*self.fates.pack_anew, *self.fates.reseal)
         return sum(use.size for use in self.fates.condemn) + sum(use.size - use.needed for use in anew)
 
+    @property
+    def bytes_going(self) -> int:
+        """Bytes of what is removed and condemned, less those that are needed and lie elsewhere, too."""
+        return self.bytes_removed + self.bytes_condemned - self.fates.replaced
+
     def as_text(self) -> str:
         """The plan as lines for a person."""
         fates = self.fates
@@ -74,6 +81,7 @@ class SweepPlan:
             f"{size(self.pack_bytes)}, for {self.snapshots} snapshots and {len(self.waiting)} in the trash."
         )
         lines = [heading]
+        lines += [f"accepts    that {name} is gone, though nobody forgot it" for name in self.missing]
         lines += [f"expires    {one.ref.id}, in the trash since {one.forgotten_at:%Y-%m-%d}" for one in self.expired]
         for word, uses, why in (
             ("removes", fates.remove, "condemned a day ago or longer, and not needed"),
@@ -108,9 +116,11 @@ class SweepPlan:
             "pack_bytes": self.pack_bytes,
             "bytes_removed": self.bytes_removed,
             "bytes_condemned": self.bytes_condemned,
+            "bytes_going": self.bytes_going,
             "index_files_folded": len(self.folds),
             "reseal_objects": list(self.reseal_objects),
             "unread_uploads": list(self.unread_uploads),
+            "missing": list(self.missing),
             **self.fates.as_json(),
         }
 

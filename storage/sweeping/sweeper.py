@@ -60,13 +60,15 @@ class Sweeper:
         *,
         rules: Rules | None = None,
         accept: bool = False,
+        accept_missing: bool = False,
         clock: Clock | None = None,
         random_bytes: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """`accept` is a person's own word that what looks wrong is right: snapshots that are gone, much that goes."""
+        """`accept` and `accept_missing` are a person's own word: that much may go, that snapshots are rightly gone."""
         self._repository = repository
         self._rules = rules or Rules()
         self._accept = accept
+        self._accept_missing = accept_missing
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
 
@@ -128,7 +130,7 @@ class Sweeper:
         lying = repository.manifests([one.ref for one in forgotten], in_trash=True)
         in_trash = [found for found in lying if isinstance(found, Manifest)]
         censuses = _oldest_first(listed[CENSUS])
-        self._refuse_a_shrunk_listing(censuses, live, forgotten, (*manifests.values(), *in_trash))
+        missing = self._refuse_a_shrunk_listing(censuses, live, forgotten, (*manifests.values(), *in_trash))
         repository.forget_index()
         repository.forget_verdicts()
         holdings = repository.holdings()
@@ -148,6 +150,7 @@ class Sweeper:
             folds=foldable(holdings),
             reseal_objects=under_old_keys(repository, holdings),
             unread_uploads=uploads.unread,
+            missing=missing,
             grounds=Grounds(seen_at, tuple(live), manifests, tuple(censuses), needs, walks),
         )
 
@@ -226,27 +229,30 @@ class Sweeper:
         live: Sequence[SnapshotRef],
         forgotten: Sequence[Forgotten],
         manifests: Iterable[Manifest],
-    ) -> None:
-        """Snapshots that an earlier sweep saw, and nobody forgot, must be there: a listing may be short."""
-        if self._accept:
-            return
+    ) -> tuple[str, ...]:
+        """Snapshots that an earlier sweep saw, and nobody forgot, must be there: a listing may be short.
+
+        Returns those that a person takes to be rightly gone.
+        """
         store = self._repository.store
         if censuses:
             expected = self._expected(censuses[-1])
             replaced = {f"{one.profile_key}/{earlier}" for one in manifests for earlier in earlier_ids(one)}
             gone = sorted(expected - _names_of(live, forgotten) - replaced)
-            if gone:
+            if gone and not self._accept_missing:
                 raise SweepRefused(
                     f"{len(gone)} snapshots that were in {store.url} are not there any more, though nobody forgot "
                     f"them: {', '.join(gone[:5])}{', …' if len(gone) > 5 else ''}",
                     "See whether the disk or server is whole. If they were removed by hand, run `recollect prune "
-                    "--accept`; until then nothing is removed",
+                    "--accept-missing`; until then nothing is removed",
                 )
-        elif not live and not forgotten and store.list("packs"):
+            return tuple(gone)
+        if not self._accept_missing and not live and not forgotten and store.list("packs"):
             raise SweepRefused(
                 f"{store.url} holds packs, but no snapshot at all",
-                "See whether the disk or server is whole. If it is, run `recollect prune --accept`",
+                "See whether the disk or server is whole. If it is, run `recollect prune --accept-missing`",
             )
+        return ()
 
     def _expected(self, census: StoredObject) -> frozenset[str]:
         try:
@@ -261,13 +267,15 @@ class Sweeper:
                 f"Nothing is removed, for which snapshots have to be there is not known: {newer.problem}", newer.advice
             ) from newer
         except Damaged as damage:
+            if self._accept_missing:
+                return frozenset()
             raise SweepRefused(
                 f"Nothing is removed, for which snapshots have to be there is not known: {damage.problem}",
-                "See whether the disk or server is whole. If it is, run `recollect prune --accept`",
+                "See whether the disk or server is whole. If it is, run `recollect prune --accept-missing`",
             ) from damage
 
     def _ask_before_much_goes(self, plan: SweepPlan) -> None:
-        going = plan.bytes_removed + plan.bytes_condemned
+        going = plan.bytes_going
         if not self._accept and plan.pack_bytes >= _ASKS_FROM and going > plan.pack_bytes * _ASKS_ABOVE:
             raise SweepRefused(
                 f"{going * 100 // plan.pack_bytes} % of all that {self._repository.store.url} holds would go, more "

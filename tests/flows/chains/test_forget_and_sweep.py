@@ -113,8 +113,9 @@ def test_a_sweep_that_is_refused_is_told_and_stands_in_the_audit_table(house: Ho
     report = sweep()
     assert (report.outcome, report.row.reason) == (Outcome.FAILED, SweepRefused.code)
     assert first in report.message
-    assert "--accept" in report.message
-    assert sweep(accept=True).outcome is not Outcome.FAILED
+    assert "--accept-missing" in report.message
+    assert sweep(accept=True).outcome is Outcome.FAILED
+    assert sweep(accept_missing=True).outcome is not Outcome.FAILED
     again = sweep()
     assert again.outcome is not Outcome.FAILED, again.message
 

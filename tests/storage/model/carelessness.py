@@ -84,7 +84,7 @@ def any_other_copy_will_do(patch: pytest.MonkeyPatch) -> None:
 
 def no_census(patch: pytest.MonkeyPatch) -> None:
     """A listing is believed, however short it is."""
-    patch.setattr(Sweeper, "_refuse_a_shrunk_listing", lambda *_: None)
+    patch.setattr(Sweeper, "_refuse_a_shrunk_listing", lambda *_: ())
 
 
 def packs_before_verdicts(patch: pytest.MonkeyPatch) -> None:

@@ -42,14 +42,14 @@ class Place:
     def back_up(self, source: Source) -> SnapshotRef:
         return back_up(self.opened(), source, run=next(self._runs))
 
-    def sweeper(self, *, accept: bool = False) -> Sweeper:
-        return Sweeper(self.opened(), accept=accept, clock=self.clock, rules=self.rules)
+    def sweeper(self, *, accept: bool = False, accept_missing: bool = False) -> Sweeper:
+        return Sweeper(self.opened(), accept=accept, accept_missing=accept_missing, clock=self.clock, rules=self.rules)
 
     def plan(self) -> SweepPlan:
         return self.sweeper().plan()
 
-    def sweep(self, *, accept: bool = False) -> Swept:
-        sweeper = self.sweeper(accept=accept)
+    def sweep(self, *, accept: bool = False, accept_missing: bool = False) -> Swept:
+        sweeper = self.sweeper(accept=accept, accept_missing=accept_missing)
         return sweeper.carry_out(sweeper.plan())
 
     def forget(self, ref: SnapshotRef) -> None:

@@ -395,7 +395,12 @@ def test_snapshots_that_vanished_stop_a_sweep_until_a_person_accepts_it(place: P
     place.days(2)
     with pytest.raises(SweepRefused, match=f"1 snapshots .* are not there any more.*{first.id}"):
         place.plan()
-    assert place.sweep(accept=True).condemned
+    with pytest.raises(SweepRefused, match="accept-missing"):
+        place.sweep(accept=True)
+    accepted = place.sweeper(accept_missing=True).plan()
+    assert accepted.missing == (f"{first.profile_key}/{first.id}",)
+    assert f"{first.id} is gone" in accepted.as_text()
+    assert place.sweep(accept_missing=True).condemned
     place.days(2)
     assert place.sweep().removed
 
@@ -405,7 +410,7 @@ def test_packs_without_a_single_snapshot_stop_a_sweep(place: Place) -> None:
     place.days(2)
     with pytest.raises(SweepRefused, match="no snapshot at all"):
         place.plan()
-    assert place.sweep(accept=True).condemned
+    assert place.sweep(accept_missing=True).condemned
 
 
 def test_forgetting_and_emptying_the_trash_is_nothing_that_vanished(place: Place) -> None:
@@ -553,6 +558,19 @@ def test_much_that_would_go_asks_first(place: Place, monkeypatch: pytest.MonkeyP
     with pytest.raises(SweepRefused, match="% of all"):
         place.plan()
     assert place.sweep(accept=True).condemned
+
+
+def test_what_was_packed_anew_does_not_count_as_gone_when_the_old_packs_are_removed(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.sweeping.sweeper._ASKS_FROM", 1)
+    monkeypatch.setattr(garbage, "_SMALL_PACKS", 8)
+    for seed in range(10):
+        place.back_up(source_of(seed, pages=30, media=3))
+    place.days(2)
+    assert len(place.sweep().packed_anew) >= 8
+    place.days(2)
+    assert len(place.sweep().removed) >= 8
 
 
 def test_a_listing_that_never_settles_stops_a_sweep(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
