@@ -41,6 +41,11 @@ def sweep(repository_name: str = "default", *, accept: bool = False, accept_miss
             packs_removed=len(swept.removed),
             bytes_removed=swept.bytes_removed,
         )
+        if swept.left_alone:
+            audit.remarks.append(
+                f"Not packed anew, for something needed in them is damaged: {len(swept.left_alone)} packs. Find out "
+                "what with `recollect repair --read-data`"
+            )
         if _did_anything(swept):
             audit.completed(_told(swept))
         else:

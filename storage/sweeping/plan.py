@@ -134,6 +134,8 @@ class Swept:
     condemned: tuple[PackUse, ...]
     packed_anew: tuple[PackUse, ...]
     resealed: tuple[PackUse, ...]
+    left_alone: tuple[PackUse, ...]
+    """To be packed anew, but something needed in them is damaged."""
     pardoned: tuple[PackUse, ...]
     folded: int
     resealed_objects: int

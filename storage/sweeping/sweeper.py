@@ -94,10 +94,12 @@ class Sweeper:
             self._repository.store.remove(name)
         self._repository.store.remove_all(latest.fates.ended)
         anew = (*fates.pack_anew, *fates.reseal)
-        if anew:
-            self._pack_anew(
-                {use.pack for use in anew}, going={use.pack for use in fates.condemn}, needs=latest.grounds.needs
-            )
+        lost = self._pack_anew(
+            {use.pack for use in anew}, going={use.pack for use in fates.condemn}, needs=latest.grounds.needs
+        )
+        # What holds damage stays as it is: a repair packs anew what is whole in it, and says what is not.
+        left_alone = tuple(use for use in anew if use.pack in lost)
+        anew = tuple(use for use in anew if use.pack not in lost)
         self._judge(Finding.CONDEMNED, (*fates.condemn, *anew))
         folded = fold(self._repository, plan.folds) if plan.folds else 0
         resealed = reseal(self._repository, [name for name in plan.reseal_objects if name not in plan.folds])
@@ -106,8 +108,9 @@ class Sweeper:
             expired=len(plan.expired),
             removed=tuple(removed),
             condemned=fates.condemn,
-            packed_anew=fates.pack_anew,
-            resealed=fates.reseal,
+            packed_anew=tuple(use for use in fates.pack_anew if use.pack not in lost),
+            resealed=tuple(use for use in fates.reseal if use.pack not in lost),
+            left_alone=left_alone,
             pardoned=fates.pardon if latest is plan else (*fates.pardon, *latest.fates.pardon),
             folded=folded,
             resealed_objects=resealed,
@@ -146,7 +149,7 @@ class Sweeper:
             waiting=tuple(waiting),
             packs=len(holdings.packs),
             pack_bytes=sum(found.size for found in holdings.packs.values()),
-            fates=decide(holdings, needs, self._rules, now, repository.seal.generation, uploads),
+            fates=decide(holdings, needs, self._rules, now, repository.seal.generation, uploads=uploads),
             folds=foldable(holdings),
             reseal_objects=under_old_keys(repository, holdings),
             unread_uploads=uploads.unread,
@@ -321,8 +324,13 @@ class Sweeper:
                 stage.advance(sum(use.size for use in together), files=len(together))
         return removed, latest
 
-    def _pack_anew(self, packs: Set[PackId], *, going: Set[PackId], needs: Needs) -> None:
-        """Store what is needed of these packs in new ones, and read it back from there before anything else happens."""
+    def _pack_anew(self, packs: Set[PackId], *, going: Set[PackId], needs: Needs) -> set[PackId]:
+        """Store what is needed of these packs in new ones, and read it back from there before anything else happens.
+
+        Returns those packs of which something needed can't be had.
+        """
+        if not packs:
+            return set()
         repository = self._repository
         index = repository.index()
         rows = needs.only_in(packs, going)
@@ -330,6 +338,7 @@ class Sweeper:
         # An empty index: what is to be stored anew is stored already, in the packs that are to go.
         fresh = Index()
         lengths: dict[str, int] = {}
+        lost: set[BlobId] = set()
         total = int(index.plain_bytes()[rows].sum())
         with (
             current_progress().stage("packing anew", total) as stage,
@@ -344,16 +353,17 @@ class Sweeper:
             for start in range(0, len(rows), _BLOBS_AT_ONCE):
                 blobs = index.ids(rows[start : start + _BLOBS_AT_ONCE])
                 kind_of: dict[BlobId, BlobKind] = dict(zip(blobs, kinds[start : start + _BLOBS_AT_ONCE], strict=True))
-                for blob, content in repository.read(blobs):
+                for blob, content in repository.read(blobs, damaged=lambda blob, _: lost.add(blob)):
                     session.add(kind_of[blob], blob, content)
                     stage.advance(len(content))
             session.close()
         for start in range(0, len(rows), _BLOBS_AT_ONCE):
-            blobs = index.ids(rows[start : start + _BLOBS_AT_ONCE])
+            blobs = [blob for blob in index.ids(rows[start : start + _BLOBS_AT_ONCE]) if blob not in lost]
             for _ in read_blobs(repository.store, repository.seal, fresh, blobs):
                 pass
         for pack in fresh.packs():
             read_pack_table(repository.store, repository.seal, pack, lengths[pack_name(pack)])
+        return set(packs & {place.pack for blob in lost for place in index.copies(blob)})
 
 
 def _oldest_first(censuses: Iterable[StoredObject]) -> list[StoredObject]:

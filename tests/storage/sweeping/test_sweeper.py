@@ -385,6 +385,35 @@ def test_a_copy_that_can_not_be_read_back_condemns_nothing(place: Place, keep_by
     assert holds(place, second, keep)
 
 
+def test_a_damaged_piece_in_a_pack_that_is_packed_anew_stops_nothing_but_that(place: Place) -> None:
+    first = place.back_up(A)
+    keep = source_of(0, pages=20, media=3)
+    place.back_up(keep)
+    place.forget(first)
+    place.days(8)
+    plan = place.plan()
+    repository = place.opened()
+    spoiled = plan.fates.pack_anew[0].pack
+    needed = {repository.seal.blob_id(content) for content in keep.media.values()}
+    needed |= {repository.seal.blob_id(keep.collection[at : at + 4096]) for at in range(0, len(keep.collection), 4096)}
+    entry = next(entry for entry in repository.index().entries_in(spoiled) if entry.id in needed)
+    content = bytearray(place.inner.read(pack_name(spoiled)))
+    content[entry.location.offset + 40] ^= 1
+    place.inner.write(pack_name(spoiled), bytes(content))
+    place.days(2)
+    swept = place.sweep()
+    assert [use.pack for use in swept.left_alone] == [spoiled]
+    assert len(swept.packed_anew) == len(plan.fates.pack_anew) - 1
+    assert swept.condemned
+    place.days(2)
+    assert {use.pack for use in place.sweep().left_alone} == {spoiled}
+    assert pack_name(spoiled) in place.packs()
+    lost: list[object] = []
+    found = dict(place.opened().read(needed, damaged=lambda blob, _: lost.append(blob)))
+    assert lost == [entry.id]
+    assert len(found) == len(needed) - 1
+
+
 # What looks wrong stops it.
 
 
