@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from storage.errors import Damaged, SnapshotUnknown, StorageError, UnsupportedFormat
-from storage.format.manifest import Manifest
+from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
 from storage.sweeping.garbage import Rules
 from storage.trash import forgotten_manifest, forgotten_snapshots, put_back
 from tasks.audit import Report, audited
-from tasks.catalog import StoredProfile, choose_profile, choose_snapshot, matches, read_catalog
+from tasks.catalog import choose_profile, choose_snapshot, matches, read_catalog
 from tasks.place import open_named
 from tasks.retention_prune import is_good
 
@@ -33,14 +33,25 @@ class InTrash:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class _Meant:
+    """The snapshots that are to be forgotten, and the profile that they are of."""
+
+    name: str
+    key: ProfileKey
+    refs: Sequence[SnapshotRef]
+    """All of the profile."""
+    going: Sequence[SnapshotRef]
+
+
 def forget(profile_name: str, snapshots: Sequence[str], repository_name: str = "default") -> Report:
     """Move snapshots to the trash. Raises SnapshotUnknown, and LastGoodSnapshot when no good one would be left."""
     repository = open_named(repository_name)
-    profile = choose_profile(read_catalog(repository), profile_name)
-    going = [choose_snapshot(profile, wanted) for wanted in snapshots]
-    _refuse_to_leave_nothing_good(repository, profile, going)
-    with audited("forget", profile.name, repository) as audit:
-        audit.profile_key = profile.key
+    meant = _meant(repository, profile_name, snapshots)
+    going = meant.going
+    _refuse_to_leave_nothing_good(repository, meant)
+    with audited("forget", meant.name, repository) as audit:
+        audit.profile_key = meant.key
         repository.move_to_trash(*going)
         audit.note(snapshots_pruned=len(going), snapshot=going[0].id if len(going) == 1 else None)
         audit.completed(
@@ -76,6 +87,19 @@ def in_trash(repository: Repository) -> list[InTrash]:
     return found
 
 
+def _meant(repository: Repository, profile_name: str, snapshots: Sequence[str]) -> _Meant:
+    try:
+        profile = choose_profile(read_catalog(repository), profile_name)
+    except SnapshotUnknown:
+        # A profile none of whose manifests can be read has no name; its key and whole ids stand in the listing.
+        refs = [ref for ref in repository.snapshots() if ref.profile_key == profile_name]
+        going = [ref for ref in refs if ref.id in snapshots]
+        if not going or len(going) < len(set(snapshots)):
+            raise
+        return _Meant(profile_name, going[0].profile_key, refs, going)
+    return _Meant(profile.name, profile.key, profile.refs, [choose_snapshot(profile, wanted) for wanted in snapshots])
+
+
 def _chosen(lying: Sequence[InTrash], wanted: str, profile_name: str) -> InTrash:
     meant = [one for one in lying if matches(one.ref, wanted)]
     if len(meant) == 1:
@@ -87,12 +111,12 @@ def _chosen(lying: Sequence[InTrash], wanted: str, profile_name: str) -> InTrash
     )
 
 
-def _refuse_to_leave_nothing_good(repository: Repository, profile: StoredProfile, going: Sequence[SnapshotRef]) -> None:
-    manifests = zip(profile.refs, repository.manifests(profile.refs), strict=True)
+def _refuse_to_leave_nothing_good(repository: Repository, meant: _Meant) -> None:
+    manifests = zip(meant.refs, repository.manifests(meant.refs), strict=True)
     good = {ref for ref, manifest in manifests if isinstance(manifest, Manifest) and is_good(manifest)}
-    if good and good <= set(going):
+    if good and good <= set(meant.going):
         raise LastGoodSnapshot(
-            f"Nothing was forgotten, for {profile.name} would have no good snapshot left",
+            f"Nothing was forgotten, for {meant.name} would have no good snapshot left",
             "Make a new one first with `recollect backup`",
         )
 

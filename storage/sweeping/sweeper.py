@@ -9,7 +9,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from recollect.progress import current_progress
-from storage.errors import Damaged, ObjectMissing, SnapshotUnknown, SweepRefused, UnsupportedFormat
+from storage.errors import (
+    Damaged,
+    ObjectMissing,
+    SnapshotUnknown,
+    StorageError,
+    SweepRefused,
+    UnsupportedFormat,
+    WrittenUnderNewerKey,
+)
 from storage.format.blob import BLOB_ID_BYTES, BlobId, BlobKind, PackId, pack_name
 from storage.format.census import (
     CENSUS,
@@ -130,8 +138,14 @@ class Sweeper:
         manifests = {ref: known[ref] for ref in live if ref in known}
         manifests |= self._read_manifests([ref for ref in live if ref not in known])
         # What can't be read in the trash can't be had back from there either.
-        lying = repository.manifests([one.ref for one in forgotten], in_trash=True)
-        in_trash = [found for found in lying if isinstance(found, Manifest)]
+        in_trash: list[Manifest] = []
+        for one, found in zip(
+            forgotten, repository.manifests([one.ref for one in forgotten], in_trash=True), strict=True
+        ):
+            if isinstance(found, Manifest):
+                in_trash.append(found)
+            elif one in waiting and isinstance(found, UnsupportedFormat | WrittenUnderNewerKey):
+                raise _needs_are_not_known(one.ref, found)  # others can have it back
         censuses = _oldest_first(listed[CENSUS])
         missing = self._refuse_a_shrunk_listing(censuses, live, forgotten, (*manifests.values(), *in_trash))
         repository.forget_index()
@@ -189,6 +203,8 @@ class Sweeper:
             found = manifest
             if isinstance(manifest, SnapshotUnknown):
                 found = next(self._repository.manifests([ref], in_trash=True))
+            if isinstance(found, UnsupportedFormat | WrittenUnderNewerKey):
+                raise _needs_are_not_known(ref, found)
             if not isinstance(found, Manifest):
                 raise SweepRefused(
                     f"What the snapshot {ref.id} needs is not known: {found.problem}",
@@ -374,6 +390,11 @@ def _oldest_first(censuses: Iterable[StoredObject]) -> list[StoredObject]:
 
 def _names_of(live: Iterable[SnapshotRef], forgotten: Iterable[Forgotten]) -> set[str]:
     return {f"{ref.profile_key}/{ref.id}" for ref in (*live, *(one.ref for one in forgotten))}
+
+
+def _needs_are_not_known(ref: SnapshotRef, why: StorageError) -> SweepRefused:
+    """Of a snapshot that others can read; it is no damage, and forgetting it would lose it."""
+    return SweepRefused(f"What the snapshot {ref.id} needs is not known here: {why.problem}", why.advice)
 
 
 def _refuse_what_can_not_be_read(holdings: Holdings) -> None:

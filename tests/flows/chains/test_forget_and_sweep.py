@@ -65,6 +65,28 @@ def test_the_last_good_snapshot_can_not_be_forgotten(house: House) -> None:
         forget("Ada", [second])
 
 
+def test_what_a_sweep_advises_to_forget_can_be_forgotten_though_nothing_of_the_profile_can_be_read(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_snapshots(house)
+    monkeypatch.setattr("storage.object_cache.ObjectCache.get", lambda *_: None)
+    (key,) = {ref.profile_key for ref in house.snapshots()}
+    for snapshot in (first, second):
+        (manifest,) = Path(house.repo, "snapshots").rglob(snapshot)
+        manifest.write_bytes(b"spoiled")
+    report = sweep()
+    assert report.outcome is Outcome.FAILED
+    assert f"recollect forget {key} {first}" in report.message
+    with pytest.raises(SnapshotUnknown):
+        forget(key, ["nothing"])
+    with pytest.raises(SnapshotUnknown):
+        forget(key, [first, "nothing"])
+    forget(key, [first])
+    assert [ref.id for ref in house.snapshots()] == [second]
+    forget(key, [second])
+    assert house.snapshots() == []
+
+
 @pytest.mark.parametrize("wanted", ["nothing", "2026"])
 def test_what_is_not_in_the_trash_can_not_be_had_back(house: House, wanted: str) -> None:
     two_snapshots(house)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from storage import writing
 from storage.errors import ClockUntrusted, Damaged, PiecesLost, SnapshotUnknown, StoreUnreachable, SweepRefused
 from storage.format.blob import BlobKind, pack_name, pack_of_name
 from storage.format.census import census_name
+from storage.format.compression import compress, decompress
 from storage.format.manifest import Manifest, snapshot_name, trash_name, write_manifest
+from storage.format.sealing import Purpose
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.opening import create_repository, open_repository
 from storage.repository import SnapshotRef
@@ -486,6 +489,29 @@ def test_damage_stops_a_sweep(place: Place, harm: Callable[[Place, SnapshotRef],
     with pytest.raises(Exception, match="recollect"):
         place.plan()
     assert place.inner.objects == before
+
+
+@pytest.mark.parametrize("in_trash", [False, True])
+def test_a_snapshot_of_a_newer_version_stops_a_sweep_and_asks_for_an_update(place: Place, in_trash: bool) -> None:
+    ref = place.back_up(A)
+    place.back_up(C)
+    name = snapshot_name(ref.profile_key, ref.id)
+    seal = place.first.seal
+    packed = seal.unseal(Purpose.MANIFEST, name.encode(), place.inner.read(name))
+    newer = json.loads(decompress(packed[4:], int.from_bytes(packed[:4], "little"))) | {"format": 99}
+    plain = json.dumps(newer).encode()
+    stored = len(plain).to_bytes(4, "little") + compress(plain)
+    place.inner.write(name, seal.seal(Purpose.MANIFEST, name.encode(), stored))
+    if in_trash:
+        place.forget(ref)
+    place.days(2)
+    with pytest.raises(SweepRefused) as told:
+        place.plan()
+    assert "Update Recollect" in told.value.advice
+    assert "forget" not in told.value.advice
+    place.days(8)
+    if in_trash:  # by now nobody can have it back
+        assert place.sweep().expired == 1
 
 
 def test_what_another_sweep_let_expire_while_this_one_looked_has_not_vanished(
