@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from storage.errors import Damaged, ObjectMissing
 from storage.format.blob import PackId
-from storage.format.index_table import INDEX_SCHEMA, write_index_table
+from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, read_index, write_index_table
 from storage.holdings import Holdings
 from storage.repository import Repository
 from storage.store import StoredObject
+from storage.stored_size import read_listed
 
 SMALL_FILE_BYTES = 4 * 1024 * 1024
 MOST_SMALL_FILES = 32
@@ -38,16 +41,22 @@ def fold(repository: Repository, names: Iterable[str], *, even_one: bool = False
 
     Rows of packs that are gone are left out. A file that can't be read, or is gone by now, is left alone; so is a
     single one, which another could not be better than, unless it is to be written anew `even_one` as it is.
+    Only what the store itself still has is folded: what another run folded meanwhile would be written once more, and
+    two large files that say the same would stay for ever.
     """
     names = list(names)
     if not names:
         return 0
+    there = {item.name: item for item in repository.store.list("index")}
     present = repository.holdings().packs
     tables: list[pa.Table] = []
     folded: list[str] = []
     for name in names:
+        if name not in there:
+            continue
         try:
-            tables.append(repository.read_index_file(name))
+            content = read_listed(repository.store, there[name], LARGEST_INDEX)
+            tables.append(read_index(repository.seal, name, content))
         except (Damaged, ObjectMissing):
             continue
         folded.append(name)
@@ -78,5 +87,24 @@ def _joined(tables: list[pa.Table], present: Iterable[PackId]) -> Iterator[pa.Ta
     columns = {name.removesuffix("_min"): joined.column(name) for name in joined.column_names}
     whole = pa.table({field.name: columns[field.name] for field in INDEX_SCHEMA}, schema=INDEX_SCHEMA)
     whole = whole.sort_by([("pack", "ascending"), ("offset", "ascending")])  # as they were written: that shrinks best
-    for start in range(0, whole.num_rows, _ROWS_PER_FILE):
-        yield whole.slice(start, _ROWS_PER_FILE)
+    for begin, end in pairwise(_cuts(whole)):
+        yield whole.slice(begin, end - begin)
+
+
+def _cuts(table: pa.Table) -> list[int]:
+    """Where a table that is sorted by packs is cut into files, from its first row to its end.
+
+    Never within a pack: one that any index file names is not asked itself for what lies in it, so that the other part
+    would be lost with the other file.
+    """
+    packs = table.column("pack").combine_chunks().dictionary_encode()
+    packs = packs.combine_chunks() if isinstance(packs, pa.ChunkedArray) else packs
+    begins = np.flatnonzero(np.diff(packs.indices.to_numpy(zero_copy_only=False))) + 1
+    cuts = [0]
+    while table.num_rows - cuts[-1] > _ROWS_PER_FILE:
+        later = begins[begins > cuts[-1]]
+        if not len(later):
+            break
+        fitting = later[later <= cuts[-1] + _ROWS_PER_FILE]
+        cuts.append(int(fitting[-1] if len(fitting) else later[0]))
+    return [*cuts, table.num_rows] if table.num_rows else cuts

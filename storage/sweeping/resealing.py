@@ -81,5 +81,9 @@ def _reseal_archive(repository: Repository, name: str) -> bool:
             f"{renewed} did not arrive as it was sent to {store.url}; {name}, which it was to replace, stays",
             "Check that disk or server, then try again",
         )
+    if store.size(name) is None:
+        # Another run has done the same meanwhile: twice the same notes would stay for ever.
+        store.remove(renewed)
+        return False
     store.remove(name)
     return True

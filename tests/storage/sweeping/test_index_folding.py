@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 
 import pytest
 
 from storage import writing
 from storage.errors import Damaged, StoreUnreachable
+from storage.format.index_table import packs_named
 from storage.opening import create_repository, open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.stores.address import open_store
@@ -85,6 +87,34 @@ def test_two_who_fold_at_once_lose_nothing(store: FaultyStore) -> None:
     assert places(open_repository(store)) == wanted
     fold(open_repository(store), names(store))
     assert places(open_repository(store)) == wanted
+
+
+def test_what_another_folded_meanwhile_is_not_written_again_from_copies(store: FaultyStore, tmp_path: Path) -> None:
+    stocked(store)
+    one, other = open_repository(store), open_repository(store, tmp_path)
+    files = names(store)
+    assert places(other) == places(one)  # it has copies of all files now
+    fold(one, files)
+    folded = names(store)
+    assert fold(other, files) == 0
+    assert names(store) == folded
+
+
+@pytest.mark.parametrize("rows", [1, 7, 20])
+def test_what_lies_in_a_pack_is_told_by_one_file(
+    store: FaultyStore, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr("storage.sweeping.index_folding.ROWS_PER_FILE", rows)
+    stocked(store)
+    before = places(open_repository(store))
+    fold(open_repository(store), names(store))
+    assert places(open_repository(store)) == before
+    repository = open_repository(store)
+    tables = [repository.read_index_file(name) for name in names(store)]
+    assert len(tables) > 1
+    told = [pack for table in tables for pack in packs_named([table])]
+    assert len(told) == len(set(told)) == len(repository.holdings().packs)
+    assert all(table.num_rows <= rows or len(packs_named([table])) == 1 for table in tables)
 
 
 def test_rows_of_packs_that_are_gone_are_left_out(store: FaultyStore) -> None:

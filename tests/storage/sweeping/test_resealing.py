@@ -262,3 +262,20 @@ def test_an_index_knows_the_key_of_each_pack(place: Place) -> None:
     index = place.opened().index()
     known = {pack_name(pack): int(key) for pack, key in zip(index.pack_ids, index.generations, strict=True)}
     assert known == {name: 1 if name in first else 2 for name in place.packs()}
+
+
+def test_an_archive_that_another_run_sealed_anew_meanwhile_is_not_there_twice(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stocked_and_rotated(place)
+    name = place.names("deletions")[0]
+    write = place.store.write
+
+    def meanwhile(renewed: str, data: bytes) -> None:
+        monkeypatch.setattr(place.store, "write", write)
+        assert resealing.reseal(place.opened(), [name]) == 1
+        write(renewed, data)
+
+    monkeypatch.setattr(place.store, "write", meanwhile)
+    assert resealing.reseal(place.opened(), [name]) == 0
+    assert len(place.names("deletions")) == 2
