@@ -103,7 +103,7 @@ class Store(Protocol):
 
     @property
     def removals_at_once(self) -> int:
-        """How many objects one request of `remove_all` removes at most."""
+        """How many objects one request of `remove_all` removes at most, as far as is known: ask before each."""
         ...
 
     def size(self, name: str) -> int | None:

@@ -38,7 +38,7 @@ class S3Medium:
         self._bucket = bucket
         self._root = f"{prefix}/" if prefix else ""
         self._walks = True
-        self._removes_together = True
+        self._removes_together: bool | None = None
         self._sends_digests = False
 
     def read(self, name: str) -> bytes:
@@ -97,6 +97,8 @@ class S3Medium:
 
     @property
     def removals_at_once(self) -> int:
+        if self._removes_together is None:
+            return 2  # enough to find out; should the service not know how, no more than two go one by one
         return _KEYS_IN_ONE_REMOVAL if self._removes_together else 1
 
     def remove_together(self, names: Iterable[str]) -> None:
@@ -138,6 +140,7 @@ class S3Medium:
             # Google's service knows no such request. What else there is to say, it says of each object.
             self._removes_together = False
             return list(names)
+        self._removes_together = True
         return [keys[trouble["Key"]] for trouble in answer.get("Errors", ()) if trouble.get("Key") in keys]
 
     def _told(self, answer: dict[str, Any]) -> Iterator[StoredObject]:
