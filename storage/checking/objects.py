@@ -33,14 +33,18 @@ T = TypeVar("T")
 
 def check_manifests(
     repository: Repository, refs: Sequence[SnapshotRef], remarks: list[str], *, trashed: bool = False
-) -> tuple[list[Manifest], list[Damage]]:
-    """The manifests that can be read, and the damage to others. Those of newer versions are no damage: a remark."""
+) -> tuple[list[Manifest], list[Damage], list[SnapshotRef]]:
+    """The manifests that can be read, the damage to others, and those that are gone since they were listed.
+
+    Those of newer versions are no damage: a remark.
+    """
 
     def read(ref: SnapshotRef) -> Manifest:
         return repository.manifest(ref, in_trash=trashed)
 
     manifests: list[Manifest] = []
     damages: list[Damage] = []
+    gone: list[SnapshotRef] = []
     for ref, found in _read_all(read, refs):
         if isinstance(found, Manifest):
             manifests.append(found)
@@ -50,7 +54,9 @@ def check_manifests(
             damages.append(Damage(Kind.MANIFEST, name, how, trouble=found))
         elif isinstance(found, UnsupportedFormat):
             remarks.append(f"The snapshot {ref.id} was not looked at: {found}")
-    return manifests, damages
+        else:
+            gone.append(ref)
+    return manifests, damages, gone
 
 
 def check_packs_found(checks: Iterable[PackCheck], usable: UsableCopies) -> list[Damage]:

@@ -64,6 +64,7 @@ class Verification:
     """What a verification found."""
 
     snapshots: int
+    """Those that were walked through: not those that can't be read."""
     packs: int
     """Packs that are relied on; those on their way out, or known to hold damage, are not among them."""
     pack_bytes: int
@@ -92,12 +93,14 @@ class Verification:
 
     def summary(self) -> str:
         """What was found, in a sentence without its full stop."""
-        snapshots = counted(self.snapshots, "snapshot")
         if self.clean:
+            snapshots = counted(self.snapshots, "snapshot")
             read = f"; {self.packs_read} of {counted(self.packs, 'pack')} read back" if self.packs_read else ""
             return f"All is there that {snapshots} need{'s' if self.snapshots == 1 else ''}{read}"
         damaged = f"{counted(len(self.damages), 'stored object')} {are(len(self.damages))} damaged"
         hurt = self.snapshots_hurt()
+        unread = sum(one.name.startswith("snapshots/") for one in self.of_kind(Kind.MANIFEST))
+        snapshots = counted(self.snapshots + unread, "snapshot")
         cost = f"{hurt} of {snapshots} can't be restored whole" if hurt else "no snapshot has lost anything by it"
         return f"{damaged}; {cost}" if self.damages else cost
 
@@ -129,13 +132,13 @@ def verify(repository: Repository, scope: Scope = STRUCTURE, *, now: datetime | 
     now = (now or datetime.now(UTC)).replace(microsecond=0)
     seen, read = _see(fresh, now), _Read()
     _read_back(fresh, seen, _chosen(seen, scope), read, now)
-    found, suspected = _judge(fresh, seen, read, scope)
-    if not found.clean:
+    found, suspected, vanished = _judge(fresh, seen, read, scope)
+    if not found.clean or vanished:
         # What was removed or replaced between two requests is no damage.
         fresh.forget_index()
         seen = _see(fresh, now)
         _read_back(fresh, seen, suspected, read, now)
-        found, _ = _judge(fresh, seen, read, scope)
+        found, _, _ = _judge(fresh, seen, read, scope)
     return found
 
 
@@ -226,14 +229,16 @@ def _note_down(fresh: Repository, seen: _Seen, read: _Read) -> None:
         read.remarks.append(f"What was read could not be noted down, so it counts as unread: {trouble}")
 
 
-def _judge(fresh: Repository, seen: _Seen, read: _Read, scope: Scope) -> tuple[Verification, list[PackId]]:
-    """What was found, and the packs that hold parts of listings which could not be read."""
+def _judge(fresh: Repository, seen: _Seen, read: _Read, scope: Scope) -> tuple[Verification, list[PackId], bool]:
+    """What was found, the packs that hold parts of listings which could not be read, and whether snapshots vanished."""
     holdings, remarks = seen.holdings, list[str]()
     checks = _look_into_packs(fresh, seen, read)
     bad = {check.pack: check.damaged for check in (*checks.values(), *read.checks.values()) if check.damaged}
     usable = UsableCopies(holdings.index, bad)
-    manifests, damages = check_manifests(fresh, seen.refs, remarks)
-    forgotten, damaged_trash = check_manifests(fresh, seen.trash, remarks, trashed=True)
+    manifests, damages, gone = check_manifests(fresh, seen.refs, remarks)
+    forgotten, damaged_trash, _ = check_manifests(fresh, seen.trash, remarks, trashed=True)
+    vanished = sorted(set(gone) - set(seen.trash))
+    remarks += [f"The snapshot {ref.id} was not looked at: it is listed, and not there" for ref in vanished]
     survey = Survey(fresh.read, usable.lacking)
     with current_progress().stage("walking through the snapshots", None) as stage:
         survey.explore((*manifests, *forgotten), stage.advance)
@@ -262,7 +267,7 @@ def _judge(fresh: Repository, seen: _Seen, read: _Read, scope: Scope) -> tuple[V
         )
     suspected = {place.pack for blob in survey.unreadable for place in holdings.index.copies(blob)}
     found = Verification(
-        snapshots=len(seen.refs),
+        snapshots=len(manifests),
         packs=len(seen.trusted),
         pack_bytes=sum(found.size for found in seen.trusted.values()),
         packs_read=len(read.readings.keys() & seen.trusted.keys()),
@@ -273,7 +278,7 @@ def _judge(fresh: Repository, seen: _Seen, read: _Read, scope: Scope) -> tuple[V
         coverage=coverage(seen.trusted, {**seen.history.packs, **read.readings}),
         remarks=(*remarks, *read.remarks),
     )
-    return found, sorted(suspected)
+    return found, sorted(suspected), bool(vanished)
 
 
 def _look_into_packs(fresh: Repository, seen: _Seen, read: _Read) -> dict[PackId, PackCheck]:

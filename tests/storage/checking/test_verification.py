@@ -18,7 +18,7 @@ from storage.format.check_record import CHECKS
 from storage.format.index_table import write_index
 from storage.format.keyring import with_new_generation
 from storage.format.listing import read_folder_branches
-from storage.format.manifest import snapshot_name
+from storage.format.manifest import new_snapshot_id, snapshot_name
 from storage.format.pack import PackEntry, build_pack, encode_blob
 from storage.format.sealing import AesSeal
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
@@ -26,7 +26,7 @@ from storage.index import Index
 from storage.listings import read_folder, read_pieces
 from storage.repository import Repository, SnapshotRef
 from storage.retrieval import folder_entries
-from storage.store import Store
+from storage.store import Store, StoredObject
 from storage.walking import Walk
 from storage.writing import WriteSession
 from tests.faults.faulty_store import WRITING, FaultyStore
@@ -44,6 +44,7 @@ from tests.storage.damage_house import (
     stocked,
     verified,
 )
+from tests.storage.newer_version import make_it_of_a_newer_version
 from tests.storage.small_backup import PROFILE, back_up, source_of, store_pieces
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -232,6 +233,41 @@ def test_a_damaged_leaf_of_a_folder_costs_the_files_it_names_and_no_other() -> N
     names = [entry.name for entry in listed]
     assert 0 < len(names) < 200
     assert not [name for name in names if branches[0].last_name < name <= branches[1].last_name]  # type: ignore[operator]
+
+
+def test_a_snapshot_of_a_newer_version_is_not_said_to_be_all_there(house: tuple[Store, list[SnapshotRef]]) -> None:
+    store, refs = house
+    make_it_of_a_newer_version(store, opened(store).seal, refs[1])
+    found = verified(store)
+    assert found.clean
+    assert found.snapshots == 2
+    assert "All is there that 2 snapshots need" in found.summary()
+    (remark,) = found.remarks
+    assert refs[1].id in remark
+
+
+@pytest.mark.parametrize("late", [1, 9])
+def test_a_snapshot_that_is_listed_and_lies_nowhere_is_looked_for_again(
+    house: tuple[Store, list[SnapshotRef]], late: int
+) -> None:
+    """A listing may be late, once or for longer."""
+    store, refs = house
+    phantom = snapshot_name(PROFILE, new_snapshot_id(NOW, b"gone"))
+
+    class Late(FaultyStore):
+        """Shows a snapshot that is gone."""
+
+        def list(self, prefix: str) -> list[StoredObject]:
+            found = super().list(prefix)
+            shown = prefix == "snapshots" and self.count("list", folder="snapshots") <= late
+            return [*found, StoredObject(phantom, 1000, NOW)] if shown else found
+
+    faulty = Late(store)
+    found = verified(faulty)
+    assert found.clean
+    assert found.snapshots == len(refs)
+    assert faulty.count("list", folder="snapshots") == 2
+    assert any("listed, and not there" in remark for remark in found.remarks) == (late > 1)
 
 
 def test_a_damaged_manifest_is_named_and_all_other_snapshots_stand(house: tuple[Store, list[SnapshotRef]]) -> None:

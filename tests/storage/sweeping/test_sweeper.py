@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,7 @@ from storage import writing
 from storage.errors import ClockUntrusted, Damaged, PiecesLost, SnapshotUnknown, StoreUnreachable, SweepRefused
 from storage.format.blob import BlobKind, pack_name, pack_of_name
 from storage.format.census import census_name
-from storage.format.compression import compress, decompress
 from storage.format.manifest import Manifest, snapshot_name, trash_name, write_manifest
-from storage.format.sealing import Purpose
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.opening import create_repository, open_repository
 from storage.repository import SnapshotRef
@@ -28,6 +25,7 @@ from storage.sweeping.sweeper import Sweeper
 from storage.trash import forgotten_snapshots, put_back
 from tests.faults.clocked_store import FakeClock
 from tests.faults.faulty_store import READING, WRITING
+from tests.storage.newer_version import make_it_of_a_newer_version
 from tests.storage.small_backup import Source, back_up, manifest_of, restore, source_of, store_pieces
 from tests.storage.sweeping.place import Place
 
@@ -495,13 +493,7 @@ def test_damage_stops_a_sweep(place: Place, harm: Callable[[Place, SnapshotRef],
 def test_a_snapshot_of_a_newer_version_stops_a_sweep_and_asks_for_an_update(place: Place, in_trash: bool) -> None:
     ref = place.back_up(A)
     place.back_up(C)
-    name = snapshot_name(ref.profile_key, ref.id)
-    seal = place.first.seal
-    packed = seal.unseal(Purpose.MANIFEST, name.encode(), place.inner.read(name))
-    newer = json.loads(decompress(packed[4:], int.from_bytes(packed[:4], "little"))) | {"format": 99}
-    plain = json.dumps(newer).encode()
-    stored = len(plain).to_bytes(4, "little") + compress(plain)
-    place.inner.write(name, seal.seal(Purpose.MANIFEST, name.encode(), stored))
+    make_it_of_a_newer_version(place.inner, place.first.seal, ref)
     if in_trash:
         place.forget(ref)
     place.days(2)
