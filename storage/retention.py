@@ -14,7 +14,7 @@ Limits count kept snapshots, not elapsed time. Days are calendar days of each sn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -31,6 +31,7 @@ class Reason(StrEnum):
     WEEKLY = "weekly"
     MONTHLY = "monthly"
     LAST_GOOD = "last-good"
+    LAST = "last"
     OVER_LIMITS = "over-limits"
 
     @property
@@ -45,6 +46,7 @@ _EXPLANATIONS = {
     Reason.WEEKLY: "newest of its week",
     Reason.MONTHLY: "newest of its month",
     Reason.LAST_GOOD: "the last good snapshot always stays",
+    Reason.LAST: "none is good, and this one is the last that does not look wrong, or the last of all",
     Reason.OVER_LIMITS: "over the limits",
 }
 
@@ -71,12 +73,13 @@ class Candidate:
     """A snapshot to decide on.
 
     `taken_local` is the local wall time with its own offset, as the manifest holds it (ValueError without an
-    offset). `good` is true for a snapshot that was proven and is not suspect.
+    offset). `good` is true for a snapshot that was proven and is not suspect, `suspect` for one that looks wrong.
     """
 
     snapshot: str
     taken_local: datetime
     good: bool
+    suspect: bool = False
 
     def __post_init__(self) -> None:
         if self.taken_local.utcoffset() is None:
@@ -152,6 +155,8 @@ class RetentionPlan:
 def plan_retention(candidates: Iterable[Candidate], limits: RetentionLimits, now_local: datetime) -> RetentionPlan:
     """Decide on each of one profile's snapshots by Anki's rule, and keep the last good one whatever the rule says.
 
+    Where none is good the last that is not suspect stays, and where all are suspect the last of all.
+
     `now_local` is the present with the profile's own offset: its date is "today". The last good snapshot is the
     newest good one that is not dated after now: a clock that ran ahead must not make an older one expendable (the
     ones dated ahead stay anyway). A snapshot kept only for that reason uses up no limit.
@@ -161,11 +166,11 @@ def plan_retention(candidates: Iterable[Candidate], limits: RetentionLimits, now
     if now_local.utcoffset() is None:
         raise ValueError("The present time lacks its offset from UTC")
     newest_first = _newest_first(candidates)
-    last_good = _last_good(newest_first, now_local - _EPOCH)
+    last, why = _last_to_rely_on(newest_first, now_local - _EPOCH)
     decisions = []
     for candidate, reason in _by_ankis_rule(newest_first, limits, now_local.date()):
-        if reason is Reason.OVER_LIMITS and candidate is last_good:
-            decisions.append(Decision(candidate, keep=True, reason=Reason.LAST_GOOD))
+        if reason is Reason.OVER_LIMITS and candidate is last:
+            decisions.append(Decision(candidate, keep=True, reason=why))
         else:
             decisions.append(Decision(candidate, keep=reason is not Reason.OVER_LIMITS, reason=reason))
     return RetentionPlan(limits, now_local.date(), tuple(decisions))
@@ -194,9 +199,15 @@ def _newest_first(candidates: Iterable[Candidate]) -> list[Candidate]:
     )
 
 
-def _last_good(candidates: Iterable[Candidate], now: timedelta) -> Candidate | None:
-    good = (candidate for candidate in candidates if candidate.good and candidate.moment <= now)
-    return max(good, key=lambda candidate: (candidate.moment, candidate.snapshot), default=None)
+def _last_to_rely_on(candidates: Sequence[Candidate], now: timedelta) -> tuple[Candidate | None, Reason]:
+    """What stays whatever the rule says, and why."""
+    past = [candidate for candidate in candidates if candidate.moment <= now]
+    good = [candidate for candidate in past if candidate.good]
+    best = [candidate for candidate in past if not candidate.suspect] or past
+    if good:
+        return max(good, key=lambda candidate: (candidate.moment, candidate.snapshot)), Reason.LAST_GOOD
+    # Of several at one moment the first of the order, which is the likeliest to stay anyway.
+    return max(best, key=lambda candidate: candidate.moment, default=None), Reason.LAST
 
 
 # Numbers that grow by one from each day, week or month to the next.

@@ -93,7 +93,9 @@ def profile_retention(
         if not isinstance(manifest, Manifest):
             remarks.append(str(manifest))
             continue
-        candidates.append(Candidate(ref.id, manifest.taken_at, good=is_good(manifest)))
+        candidates.append(
+            Candidate(ref.id, manifest.taken_at, good=is_good(manifest), suspect=bool(manifest.facts.get("suspect")))
+        )
         if manifest.facts.get("accepted") or (is_good(manifest) and manifest.facts.get("purpose") == ROUTINE):
             # A person looked, and took the profile as it was then; or what was lost is back.
             suspects.clear()

@@ -112,11 +112,16 @@ def _chosen(lying: Sequence[InTrash], wanted: str, profile_name: str) -> InTrash
 
 
 def _refuse_to_leave_nothing_good(repository: Repository, meant: _Meant) -> None:
-    manifests = zip(meant.refs, repository.manifests(meant.refs), strict=True)
-    good = {ref for ref, manifest in manifests if isinstance(manifest, Manifest) and is_good(manifest)}
-    if good and good <= set(meant.going):
+    found = dict(zip(meant.refs, repository.manifests(meant.refs), strict=True))
+    readable = {ref: manifest for ref, manifest in found.items() if isinstance(manifest, Manifest)}
+    good = {ref for ref, manifest in readable.items() if is_good(manifest)}
+    # As retention does: where none is good, one that does not look wrong counts, and else any.
+    unsuspected = {ref for ref, manifest in readable.items() if not manifest.facts.get("suspect")}
+    relied_on = good or unsuspected or set(readable)
+    if relied_on and relied_on <= set(meant.going):
         raise LastGoodSnapshot(
-            f"Nothing was forgotten, for {meant.name} would have no good snapshot left",
+            f"Nothing was forgotten, for {meant.name} would have no {'good ' if good else ''}snapshot left"
+            f"{'' if good or relied_on == set(readable) else ' that does not look wrong'}",
             "Make a new one first with `recollect backup`",
         )
 

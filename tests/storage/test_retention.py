@@ -160,6 +160,18 @@ def test_a_snapshot_kept_as_the_last_good_one_uses_up_no_limit() -> None:
     }
 
 
+def test_where_none_is_good_the_last_that_is_not_suspect_stays() -> None:
+    lacking, suspect = days_ago(20, good=False), replace(days_ago(10, good=False), suspect=True)
+    older = replace(days_ago(30, good=False), suspect=True)
+    assert reasons_of(suspect, lacking, older) == {
+        "10 days": "over-limits",
+        "20 days": "last",
+        "30 days": "over-limits",
+    }
+    assert reasons_of(suspect, older) == {"10 days": "last", "30 days": "over-limits"}
+    assert reasons_of(suspect, lacking, days_ago(40, good=True))["40 days"] == "last-good"
+
+
 def test_a_good_snapshot_that_the_rule_keeps_is_kept_for_the_rule() -> None:
     assert reasons_of(days_ago(1, good=True), days_ago(9, good=True)) == {"1 days": "recent", "9 days": "over-limits"}
 

@@ -87,6 +87,17 @@ def test_what_a_sweep_advises_to_forget_can_be_forgotten_though_nothing_of_the_p
     assert house.snapshots() == []
 
 
+def test_where_none_is_good_the_last_that_can_be_read_can_not_be_forgotten(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two_snapshots(house)
+    monkeypatch.setattr("flows.chains.forget.is_good", lambda _: False)
+    with pytest.raises(LastGoodSnapshot, match="no snapshot left"):
+        forget("Ada", [first, second])
+    forget("Ada", [first])
+    assert [ref.id for ref in house.snapshots()] == [second]
+
+
 @pytest.mark.parametrize("wanted", ["nothing", "2026"])
 def test_what_is_not_in_the_trash_can_not_be_had_back(house: House, wanted: str) -> None:
     two_snapshots(house)
