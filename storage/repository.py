@@ -81,6 +81,11 @@ class Repository:
         """32 hex digits that tell this repository from every other."""
         return self.configuration.id
 
+    @property
+    def cache(self) -> ObjectCache:
+        """What this computer keeps copies of. Losing it costs time, never data."""
+        return self._source.cache
+
     def snapshots(self, profile_key: ProfileKey | None = None) -> list[SnapshotRef]:
         """Every snapshot, or those of one profile, oldest first."""
         folder = f"snapshots/{profile_key}" if profile_key else "snapshots"

@@ -9,7 +9,7 @@ from tasks.step import step
 
 @step("plan-sweep", retried=True)
 def plan_sweep(sweeper: Sweeper) -> SweepPlan:
-    """Look at all that a repository holds, and decide what of it goes. Nothing is touched."""
+    """Look at all that a repository holds, and decide what of it goes. Nothing is written but a probe for the time."""
     return sweeper.plan()
 
 

@@ -298,7 +298,8 @@ async def _replace(channel: asyncssh.SFTPClient, temporary: str, path: str) -> N
         await channel.posix_rename(temporary, path)
     except asyncssh.SFTPOpUnsupported:
         # Servers without OpenSSH's extension: a plain rename refuses a taken name. Then the old object goes first, and
-        # for a moment there is neither; only objects that are ever replaced are concerned, and no pack or manifest is.
+        # for a moment there is neither. Of packs and manifests, whose names are used once, that concerns those that are
+        # sent again because the first answer was lost, and damaged manifests that a repair puts back.
         try:
             await channel.rename(temporary, path)
         except asyncssh.SFTPFailure:

@@ -24,6 +24,9 @@ from storage.side_by_side import side_by_side
 from storage.store import StoredObject
 from storage.sweeping.index_folding import fold
 
+_SEEN_TO_BE_NEW = "sealing/newest"
+"""The name in the cache of a list: the number of the newest key, and the objects that are under it."""
+
 _MOST_BYTES = 32 * 1024 * 1024
 """One sweep writes so many bytes anew at most, or a single object that is larger: an index file is read as a whole."""
 
@@ -38,10 +41,14 @@ def under_old_keys(repository: Repository, holdings: Holdings) -> tuple[str, ...
         if is_deletions_name(item.name) and item.size <= LARGEST_DELETIONS
     ]
     candidates = [*archives, *holdings.index_files]
-    are_old = side_by_side(lambda item: _is_old(repository, item), candidates)
+    known = _known_to_be_new(repository)
+    unknown = [item for item in candidates if item.name not in known]
+    answers = list(side_by_side(lambda item: _is_old(repository, item), unknown))
+    new = {item.name for item, is_old in zip(unknown, answers, strict=True) if is_old is False}
+    _remember_as_new(repository, new | (known & {item.name for item in candidates}))
     names: list[str] = []
     left = _MOST_BYTES
-    for item in (item for item, is_old in zip(candidates, are_old, strict=True) if is_old):
+    for item in (item for item, is_old in zip(unknown, answers, strict=True) if is_old):
         if not names or item.size <= left:
             left -= item.size
             names.append(item.name)
@@ -60,11 +67,23 @@ def reseal(repository: Repository, names: Iterable[str]) -> int:
     return sum(_reseal_archive(repository, name) for name in archives) + fold(repository, index_files, even_one=True)
 
 
-def _is_old(repository: Repository, item: StoredObject) -> bool:
+def _known_to_be_new(repository: Repository) -> set[str]:
+    """The objects that an earlier sweep on this computer saw to be under the newest key: what they are, they stay."""
+    generation, *names = (repository.cache.get(_SEEN_TO_BE_NEW) or b"").decode(errors="replace").split("\n")
+    return set(names) if generation == str(repository.seal.generation) else set()
+
+
+def _remember_as_new(repository: Repository, names: set[str]) -> None:
+    content = "\n".join((str(repository.seal.generation), *sorted(names)))
+    repository.cache.put(_SEEN_TO_BE_NEW, content.encode())
+
+
+def _is_old(repository: Repository, item: StoredObject) -> bool | None:
+    """Whether an object is under an old key; None when that can't be told."""
     try:
         head = repository.store.read_range(item.name, 0, HEADER_BYTES)
     except (Damaged, ObjectMissing):
-        return False
+        return None
     return repository.seal.generation_of(head) < repository.seal.generation
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -15,10 +16,11 @@ from storage.format.deletion_table import ArchivedNote
 from storage.format.keyring import Keyring
 from storage.format.manifest import SnapshotId
 from storage.reading import read_pack_table
-from storage.repository import SnapshotRef
+from storage.repository import Repository, SnapshotRef
 from storage.store import StoredObject
 from storage.sweeping import garbage, resealing
 from storage.sweeping.garbage import Rules
+from storage.sweeping.sweeper import Sweeper
 from tests.faults.faulty_store import READING, WRITING
 from tests.storage.small_backup import PROFILE, Source, manifest_of, restore, source_of, store_pieces
 from tests.storage.sweeping.place import Place
@@ -279,3 +281,24 @@ def test_an_archive_that_another_run_sealed_anew_meanwhile_is_not_there_twice(
     monkeypatch.setattr(place.store, "write", meanwhile)
     assert resealing.reseal(place.opened(), [name]) == 0
     assert len(place.names("deletions")) == 2
+
+
+def test_what_was_seen_to_be_under_the_newest_key_is_not_asked_again(place: Place, tmp_path: Path) -> None:
+    stocked_and_rotated(place)
+
+    def swept_on_this_computer() -> int:
+        opened = place.opened()
+        repository = Repository(place.store, opened.configuration, opened.seal, tmp_path)
+        place.store.requests.clear()
+        sweeper = Sweeper(repository, clock=place.clock)
+        sweeper.carry_out(sweeper.plan())
+        place.days(1.1)
+        return place.store.count("read_range", folder="deletions/") + place.store.count("read_range", folder="index/")
+
+    assert swept_on_this_computer() > 2
+    sweep_until_all_is_new(place)
+    swept_on_this_computer()
+    assert swept_on_this_computer() == 0
+    place.rotate()
+    assert swept_on_this_computer() > 0
+    sweep_until_all_is_new(place)
