@@ -12,7 +12,6 @@ import pyarrow as pa
 from storage.errors import Damaged, ObjectMissing, StoreUnreachable, UnsupportedFormat
 from storage.format.blob import PackId, pack_of_name
 from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, index_table, packs_named, read_index
-from storage.format.pack import PackEntry
 from storage.format.sealing import Seal
 from storage.format.verdict import LARGEST_VERDICT, VERDICTS, Finding, Verdict, is_verdict_name, read_verdict
 from storage.index import Index
@@ -43,8 +42,11 @@ class Holdings:
     verdicts: tuple[Verdict, ...]
     verdict_files: Mapping[str, StoredObject]
     """Every verdict's object by its name, also of those that could not be read."""
-    unindexed: tuple[PackEntry, ...]
-    """What lies in packs that no index file names; they were asked for their own tables."""
+    unindexed: tuple[pa.Table, ...]
+    """What lies in packs that no index file names, a table for each: they were asked for their own.
+
+    Tables and no objects for each blob: should all index files be lost, these are all blobs of the repository.
+    """
     damaged_indexes: tuple[Damaged, ...]
     damaged_verdicts: tuple[Damaged | UnsupportedFormat, ...]
 
@@ -100,7 +102,7 @@ def _look_once(source: CachedStore, seal: Seal, gone: Set[str], *, pass_over_mis
     source.cache.keep_only("index", [item.name for item in index_files])
     packs = {pack: item for item in seen["packs"] if (pack := pack_of_name(item.name)) is not None}
     damaged_indexes: list[Damaged] = []
-    unindexed: list[PackEntry] = []
+    unindexed: list[pa.Table] = []
 
     def tables() -> Iterator[pa.Table]:
         # One after the other, for together they are as large as the index itself.
@@ -112,8 +114,9 @@ def _look_once(source: CachedStore, seal: Seal, gone: Set[str], *, pass_over_mis
             named |= packs_named([table])
             yield table
             del table
-        unindexed.extend(_entries_of(source, seal, [found for pack, found in packs.items() if pack not in named]))
-        yield index_table(unindexed)
+        for table in _tables_of(source, seal, [found for pack, found in packs.items() if pack not in named]):
+            unindexed.append(table)
+            yield table
 
     index = Index(tables(), {pack: found.size for pack, found in packs.items()}, distrusted_packs(verdicts))
     return Holdings(
@@ -217,15 +220,15 @@ def _index_tables(
     yield from side_by_side(read, group)
 
 
-def _entries_of(source: CachedStore, seal: Seal, packs: Iterable[StoredObject]) -> list[PackEntry]:
-    """What these packs say themselves that they hold; one that is torn, damaged or gone by now says nothing."""
+def _tables_of(source: CachedStore, seal: Seal, packs: Iterable[StoredObject]) -> Iterator[pa.Table]:
+    """What each of these packs says itself that it holds; one that is torn, damaged or gone by now says nothing."""
 
-    def read(item: StoredObject) -> tuple[PackEntry, ...]:
+    def read(item: StoredObject) -> pa.Table | None:
         pack = pack_of_name(item.name)
         assert pack is not None
         try:
-            return read_pack_table(source.store, seal, pack, item.size)
+            return index_table(read_pack_table(source.store, seal, pack, item.size))
         except (Damaged, ObjectMissing):
-            return ()
+            return None
 
-    return [entry for entries in side_by_side(read, packs) for entry in entries]
+    yield from (table for table in side_by_side(read, packs) if table is not None and table.num_rows)

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from storage.commit import Commits
-    from storage.format.pack import PackEntry
     from storage.holdings import Holdings
     from storage.index import Index
     from storage.underway import UploadUnderWay
@@ -70,7 +69,7 @@ class Repository:
         self._source = CachedStore(store, ObjectCache(cache / configuration.id if cache else None))
         self._holdings: Holdings | None = None
         self._looking: Future[Holdings] | None = None
-        self._unindexed: list[PackEntry] = []
+        self._unindexed: list[pa.Table] = []
         self._nodes: dict[BlobId, bytes] = {}
         self._node_bytes = 0
         self._committing: Commits | None = None
@@ -209,13 +208,14 @@ class Repository:
         once, and what they hold is found when those are damaged. So it names packs that verdicts name, too: an index
         file says where something lies, and never that it can be relied on.
         """
+        from storage.format.index_table import packs_named
         from storage.underway import UploadUnderWay
         from storage.writing import WriteSession
 
         index, commits = self.index(), self._commits()
         unindexed, self._unindexed = self._unindexed, []
         underway = self._underway = self._underway or UploadUnderWay(self.store, self.seal)
-        underway.begin(self.holdings().trusted_packs(), {entry.location.pack for entry in unindexed})
+        underway.begin(self.holdings().trusted_packs(), packs_named(unindexed))
 
         def wrote(name: str, content: bytes) -> None:
             commits.note_written(name, len(content))

@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from recollect.memory import give_free_memory_back, give_large_buffers_back
 from storage.errors import StorageError
 from storage.format.blob import PACK_ID_BYTES, BlobId, BlobKind, PackId, pack_name
-from storage.format.index_table import write_index
+from storage.format.index_table import in_files, index_table, write_index_table
 from storage.format.pack import EncodedBlob, PackEntry, build_pack, encode_blob
 from storage.format.sealing import Seal
 from storage.index import Index
@@ -67,7 +69,7 @@ class WriteSession:
         index: Index,
         *,
         uploads: int,
-        unindexed: Iterable[PackEntry] = (),
+        unindexed: Iterable[pa.Table] = (),
         random_bytes: Callable[[int], bytes] = os.urandom,
         landed: Callable[[int], None] = lambda _: None,
         wrote: Callable[[str, bytes], None] = lambda _name, _content: None,
@@ -87,7 +89,8 @@ class WriteSession:
         self._filling = threading.Lock()
         self._open: list[EncodedBlob] = []
         self._open_bytes = 0
-        self._unindexed: list[PackEntry] = list(unindexed)
+        self._found = list(unindexed)
+        self._unindexed: list[PackEntry] = []
         self._packs_unindexed = 0
         self._written = Written(0, 0, 0, 0)
         self._failure: BaseException | None = None
@@ -224,19 +227,24 @@ class WriteSession:
     def _write_index(self) -> None:
         with self._lock:
             entries, self._unindexed, self._packs_unindexed = self._unindexed, [], 0
-        if not entries:
-            return
-        name = f"index/{self._random_bytes(16).hex()}"
-        content = write_index(self._seal, name, entries)
+            found, self._found = self._found, []
         try:
-            self._store.write(name, content)
+            for table in in_files((*found, index_table(entries))):
+                self._write_index_file(table)
         except StorageError:
             with self._lock:
                 self._unindexed.extend(entries)
+                self._found += found
             raise
-        self._wrote(name, content)
         with self._lock:
             self._index.add(entries)
+
+    def _write_index_file(self, table: pa.Table) -> None:
+        name = f"index/{self._random_bytes(16).hex()}"
+        content = write_index_table(self._seal, name, table)
+        self._store.write(name, content)
+        self._wrote(name, content)
+        with self._lock:
             self._count(0, 0, len(content), 0)
 
     def _count(self, blobs: int, bytes_new: int, bytes_stored: int, packs: int) -> None:

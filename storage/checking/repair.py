@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -18,11 +19,17 @@ import pyarrow.compute as pc
 from recollect.progress import current_progress
 from storage.checking.damage import Damage, Kind, counted, read_or_why
 from storage.checking.losses import Loss
-from storage.checking.objects import entries_of
 from storage.checking.verification import Verification
 from storage.errors import Damaged, ObjectMissing
 from storage.format.blob import BlobId, PackId
-from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, packs_named, write_index
+from storage.format.index_table import (
+    INDEX_SCHEMA,
+    LARGEST_INDEX,
+    in_files,
+    index_table,
+    packs_named,
+    write_index_table,
+)
 from storage.format.manifest import LARGEST_MANIFEST, Manifest, snapshot_of_name, write_manifest
 from storage.format.pack import PackEntry
 from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
@@ -152,30 +159,29 @@ def _index_anew(repository: Repository, plan: RepairPlan) -> int:
     if not plan.reindex and not plan.index_anew:
         return 0
     packs = set(plan.index_anew)
-    fallen_back: list[PackEntry] = []
+    fallen_back: list[pa.Table] = []
     for name in plan.reindex:
         # This computer may have a copy that is whole.
         old = read_or_why(lambda name=name: repository.read_index_file(name))  # type: ignore[misc]
         if isinstance(old, pa.Table):
             packs |= packs_named([old])
-            fallen_back += _rows_of_unreadable_packs(repository, old)
+            fallen_back.append(_rows_of_unreadable_packs(repository, old))
     # Packs that no index file names any more, such as those of one that can't be read.
-    entries = [*repository.holdings().unindexed, *fallen_back]
-    for pack in sorted(packs & repository.holdings().packs.keys()):
-        found = _table_of(repository, pack)
-        entries += found or ()
-    if entries:
+    unindexed = repository.holdings().unindexed
+    told = sorted((packs - packs_named(unindexed)) & repository.holdings().packs.keys())
+    anew = (index_table(_table_of(repository, pack) or ()) for pack in told)
+    for table in in_files(chain(unindexed, fallen_back, anew)):
         name = f"index/{os.urandom(16).hex()}"
-        _store(repository, name, write_index(repository.seal, name, entries))
+        _store(repository, name, write_index_table(repository.seal, name, table))
     return sum(_set_aside(repository, name) for name in plan.reindex)
 
 
-def _rows_of_unreadable_packs(repository: Repository, table: pa.Table) -> list[PackEntry]:
+def _rows_of_unreadable_packs(repository: Repository, table: pa.Table) -> pa.Table:
     """What an index file says of packs that can't say it themselves: better than nothing, and checked when read."""
     present = repository.holdings().packs
     silent = [pack for pack in packs_named([table]) & present.keys() if _table_of(repository, pack) is None]
     wanted = pa.array(sorted(silent), INDEX_SCHEMA.field("pack").type)
-    return list(entries_of(table.filter(pc.is_in(table.column("pack"), value_set=wanted))))
+    return table.filter(pc.is_in(table.column("pack"), value_set=wanted))
 
 
 def _table_of(repository: Repository, pack: PackId) -> tuple[PackEntry, ...] | None:

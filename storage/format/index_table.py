@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +16,9 @@ from storage.format.sealing import Purpose, Seal
 
 LARGEST_INDEX = 256 * 1024 * 1024
 """Bytes of an index file as it is stored: some five million rows, where a fold puts in half a million."""
+
+ROWS_PER_FILE = 500_000
+"""A writer begins another index file then: one has some 30 MB, and a reader holds a few of them in memory at a time."""
 
 _LEAST_ROW_BYTES = 4
 """A row of a blob that lies in thousands of packs takes more; one of a blob in a single pack some 38 bytes."""
@@ -50,9 +53,21 @@ def index_table(entries: Iterable[PackEntry]) -> pa.Table:
     )
 
 
-def write_index(seal: Seal, name: str, entries: Iterable[PackEntry]) -> bytes:
-    """The bytes of an index file stored as `name`."""
-    return write_index_table(seal, name, index_table(entries))
+def in_files(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The rows of these tables, each of which tells of whole packs, in one table for each index file to write.
+
+    No pack is told of by two files: one that any of them names is not asked for its own table when another is lost.
+    """
+    group: list[pa.Table] = []
+    rows = 0
+    for table in tables:
+        if group and rows + table.num_rows > ROWS_PER_FILE:
+            yield pa.concat_tables(group)
+            group, rows = [], 0
+        group.append(table)
+        rows += table.num_rows
+    if rows:
+        yield pa.concat_tables(group)
 
 
 def write_index_table(seal: Seal, name: str, table: pa.Table) -> bytes:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from storage.errors import Damaged, ObjectMissing
 from storage.format.blob import PackId
-from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, read_index, write_index_table
+from storage.format.index_table import INDEX_SCHEMA, LARGEST_INDEX, ROWS_PER_FILE, read_index, write_index_table
 from storage.holdings import Holdings
 from storage.repository import Repository
 from storage.store import StoredObject
@@ -25,9 +25,6 @@ from storage.stored_size import read_listed
 SMALL_FILE_BYTES = 4 * 1024 * 1024
 MOST_SMALL_FILES = 32
 """A backup writes one index file or a few: this many come together in a day or two."""
-
-_ROWS_PER_FILE = 500_000
-"""Some 30 MB: a reader holds a few of them in memory at one time."""
 
 
 def foldable(holdings: Holdings, *, least: int = MOST_SMALL_FILES) -> tuple[str, ...]:
@@ -101,10 +98,10 @@ def _cuts(table: pa.Table) -> list[int]:
     packs = packs.combine_chunks() if isinstance(packs, pa.ChunkedArray) else packs
     begins = np.flatnonzero(np.diff(packs.indices.to_numpy(zero_copy_only=False))) + 1
     cuts = [0]
-    while table.num_rows - cuts[-1] > _ROWS_PER_FILE:
+    while table.num_rows - cuts[-1] > ROWS_PER_FILE:
         later = begins[begins > cuts[-1]]
         if not len(later):
             break
-        fitting = later[later <= cuts[-1] + _ROWS_PER_FILE]
+        fitting = later[later <= cuts[-1] + ROWS_PER_FILE]
         cuts.append(int(fitting[-1] if len(fitting) else later[0]))
     return [*cuts, table.num_rows] if table.num_rows else cuts

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from storage.format.blob import BlobKind
-from storage.format.index_table import write_index
+from storage.format.index_table import index_table, write_index_table
 from storage.format.manifest import ProfileKey, profile_key
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.index import Index
@@ -131,7 +131,7 @@ def test_nothing_is_counted_twice_where_two_index_files_tell_the_same(two: Store
     before = statistics(opened(store))
     repository = opened(store)
     entries = [entry for pack in repository.index().pack_ids for entry in repository.index().entries_in(pack)]
-    store.write(name := f"index/{'ab' * 16}", write_index(repository.seal, name, entries))
+    store.write(name := f"index/{'ab' * 16}", write_index_table(repository.seal, name, index_table(entries)))
     after = statistics(opened(store))
     assert after.in_all == before.in_all
     assert (after.overhead.dead, after.overhead.frames) == (before.overhead.dead, before.overhead.frames)

@@ -13,7 +13,7 @@ from storage.checking.repair import QUARANTINE, plan_repair, repair
 from storage.checking.verification import EVERYTHING, STRUCTURE, Scope, verify
 from storage.errors import StorageError, WrittenUnderNewerKey
 from storage.format.blob import BlobKind, PackId, pack_name
-from storage.format.index_table import write_index
+from storage.format.index_table import index_table, write_index_table
 from storage.format.manifest import snapshot_name
 from storage.format.pack import PackEntry, build_pack, encode_blob
 from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
@@ -189,7 +189,7 @@ def test_an_index_file_that_lies_is_replaced_and_what_it_alone_knows_is_kept(
     lie = PackEntry(one.id, other.location)
     for old in objects(store, "index"):
         store.remove(old)
-    store.write(name := f"index/{'5a' * 16}", write_index(repository.seal, name, [*entries, lie]))
+    store.write(name := f"index/{'5a' * 16}", write_index_table(repository.seal, name, index_table([*entries, lie])))
     silent = index.pack_ids[3]
     flip(store, pack_name(silent), -40)
     found = verified(store)
@@ -208,7 +208,7 @@ def test_a_pack_of_which_the_index_does_not_tell_all_is_taken_in(house: tuple[St
     blobs = [encode_blob(seal, BlobKind.DATA, seal.blob_id(text), text) for text in (b"a", b"b")]
     pack = build_pack(seal, PackId(b"p" * 16), blobs)
     store.write(pack_name(pack.id), pack.content)
-    store.write(name := f"index/{'7c' * 16}", write_index(seal, name, pack.entries[:1]))
+    store.write(name := f"index/{'7c' * 16}", write_index_table(seal, name, index_table(pack.entries[:1])))
     plan = plan_repair(verified(store))
     assert plan.index_anew == (pack.id,)
     repair(opened(store), plan)

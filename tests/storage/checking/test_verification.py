@@ -15,7 +15,7 @@ from storage.errors import StoreReadOnly, StoreUnreachable, WrittenUnderNewerKey
 from storage.format.blob import BlobId, BlobKind, PackId, pack_name
 from storage.format.census import Census, census_name, write_census
 from storage.format.check_record import CHECKS
-from storage.format.index_table import write_index
+from storage.format.index_table import index_table, write_index_table
 from storage.format.keyring import with_new_generation
 from storage.format.listing import read_folder_branches
 from storage.format.manifest import new_snapshot_id, snapshot_name
@@ -305,7 +305,7 @@ def test_an_index_file_that_tells_what_its_packs_do_not_hold_is_found(house: tup
     index = repository.index()
     one, other = (index.entries_in(pack)[0] for pack in index.pack_ids[:2])
     name = f"index/{'5a' * 16}"
-    store.write(name, write_index(repository.seal, name, [PackEntry(one.id, other.location)]))
+    store.write(name, write_index_table(repository.seal, name, index_table([PackEntry(one.id, other.location)])))
     found = verified(store)
     assert [(damage.kind, damage.name) for damage in found.damages] == [(Kind.INDEX, name)]
 
@@ -317,7 +317,7 @@ def test_an_index_file_that_tells_another_key_than_its_pack_is_found(house: tupl
     name = f"index/{'5a' * 16}"
     lies = [PackEntry(one.id, one.location, 7) for one in repository.index().entries_in(pack)]
     old = list(objects(store, "index"))
-    store.write(name, write_index(repository.seal, name, lies))
+    store.write(name, write_index_table(repository.seal, name, index_table(lies)))
     for one in old:
         store.remove(one)
     found = verified(store)
@@ -331,7 +331,7 @@ def test_a_pack_of_which_the_index_does_not_tell_all_is_found() -> None:
     blobs = [encode_blob(repository.seal, BlobKind.DATA, repository.seal.blob_id(text), text) for text in (b"a", b"b")]
     pack = build_pack(repository.seal, PackId(b"p" * 16), blobs)
     store.write(pack_name(pack.id), pack.content)
-    store.write(name := f"index/{'7c' * 16}", write_index(repository.seal, name, pack.entries[:1]))
+    store.write(name := f"index/{'7c' * 16}", write_index_table(repository.seal, name, index_table(pack.entries[:1])))
     found = verified(store)
     assert [(damage.kind, damage.pack) for damage in found.damages] == [(Kind.UNINDEXED, pack.id)]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from storage.errors import Damaged
 from storage.format.blob import MAX_BLOB_BYTES, BlobId, BlobKind, Location, PackId
-from storage.format.index_table import INDEX_SCHEMA, read_index, write_index
+from storage.format.index_table import INDEX_SCHEMA, index_table, read_index, write_index_table
 from storage.format.pack import PackEntry
 from storage.format.sealing import OpenSeal, Purpose
 
@@ -45,7 +45,7 @@ def entries_in(table: pa.Table) -> dict[BlobId, Location]:
 @settings(max_examples=60, deadline=None)
 @given(ENTRIES)
 def test_an_index_says_again_what_was_written_in_it(entries: dict[BlobId, Location]) -> None:
-    stored = write_index(SEAL, NAME, (PackEntry(blob, place) for blob, place in entries.items()))
+    stored = write_index_table(SEAL, NAME, index_table(PackEntry(blob, place) for blob, place in entries.items()))
     assert entries_in(read_index(SEAL, NAME, stored)) == entries
 
 
@@ -54,13 +54,15 @@ def test_an_index_says_under_which_key_each_pack_is_sealed() -> None:
         PackEntry(BlobId(bytes((n,)) * 32), Location(BlobKind.PAGE, PackId(bytes((n,)) * 16), 32, 20, 9), generation)
         for n, generation in enumerate((0, 1, 0xFFFF))
     ]
-    assert read_index(SEAL, NAME, write_index(SEAL, NAME, rows)).column("generation").to_pylist() == [0, 1, 0xFFFF]
+    assert read_index(SEAL, NAME, write_index_table(SEAL, NAME, index_table(rows))).column(
+        "generation"
+    ).to_pylist() == [0, 1, 0xFFFF]
 
 
 @settings(max_examples=60, deadline=None)
 @given(ENTRIES, st.data())
 def test_a_spoiled_index_is_damage(entries: dict[BlobId, Location], data: st.DataObject) -> None:
-    stored = write_index(SEAL, NAME, (PackEntry(blob, place) for blob, place in entries.items()))
+    stored = write_index_table(SEAL, NAME, index_table(PackEntry(blob, place) for blob, place in entries.items()))
     at = data.draw(st.integers(0, len(stored) - 1))
     flipped = stored[:at] + bytes((stored[at] ^ 1 << data.draw(st.integers(0, 7)),)) + stored[at + 1 :]
     for spoiled in (flipped, stored[:at], stored + b"\0"):
@@ -70,14 +72,14 @@ def test_a_spoiled_index_is_damage(entries: dict[BlobId, Location], data: st.Dat
 
 def test_an_index_under_another_name_is_damage() -> None:
     with pytest.raises(Damaged):
-        read_index(SEAL, NAME[:-1] + "0", write_index(SEAL, NAME, []))
+        read_index(SEAL, NAME[:-1] + "0", write_index_table(SEAL, NAME, index_table([])))
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_table_spoiled_before_it_was_sealed_never_raises_anything_but_damage(data: st.DataObject) -> None:
     entry = PackEntry(BlobId(bytes(range(32))), Location(BlobKind.PAGE, PackId(bytes(16)), 32, 5, 6))
-    plain = bytearray(SEAL.unseal(Purpose.INDEX, NAME.encode(), write_index(SEAL, NAME, [entry])))
+    plain = bytearray(SEAL.unseal(Purpose.INDEX, NAME.encode(), write_index_table(SEAL, NAME, index_table([entry]))))
     for _ in range(data.draw(st.integers(1, 4))):
         plain[data.draw(st.integers(0, len(plain) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(Damaged):
@@ -143,7 +145,7 @@ def test_many_honest_rows_are_no_bomb() -> None:
         PackEntry(BlobId(os.urandom(32)), Location(BlobKind.PAGE, PackId(bytes(16)), 32 + n, 1, 4096))
         for n in range(5000)
     ]
-    assert read_index(SEAL, NAME, write_index(SEAL, NAME, rows)).num_rows == 5000
+    assert read_index(SEAL, NAME, write_index_table(SEAL, NAME, index_table(rows))).num_rows == 5000
 
 
 def test_a_blob_that_lies_in_many_packs_is_no_bomb_and_each_pack_is_named_once() -> None:
@@ -153,6 +155,6 @@ def test_a_blob_that_lies_in_many_packs_is_no_bomb_and_each_pack_is_named_once()
         PackEntry(BlobId(bytes(32)), Location(BlobKind.PAGE, pack, luck.randrange(2**24), luck.randrange(4096), 4096))
         for pack in packs
     ]
-    table = read_index(SEAL, NAME, write_index(SEAL, NAME, [*entries, *entries]))
+    table = read_index(SEAL, NAME, write_index_table(SEAL, NAME, index_table([*entries, *entries])))
     assert sorted(table.column("pack").to_pylist()) == sorted(packs)
     assert table.column("id").unique().to_pylist() == [bytes(32)]
