@@ -23,6 +23,8 @@ COMMANDS = {
     "once.",
     "backup": "Back up profiles: collection, media and deletion log. Anki may be open meanwhile.",
     "snapshots": "List the snapshots in a repository, oldest first.",
+    "diff": "Show what became of a profile between two snapshots, or since one: notes, cards, reviews, media and "
+    "settings.",
     "restore": "Restore a snapshot, into an empty folder or in place.",
     "forget": "Move snapshots to the trash. They can be had back for a week; the last good one of a profile can't be "
     "forgotten.",

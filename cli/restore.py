@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.asking import ask_yes, is_anyone_there
+from cli.diff import collection_json
 from cli.ending import report_json
 from cli.options import AsJson, Base, Config, OnServer, Repo, path_named
 from cli.output import say, say_trouble, show_json, show_text
@@ -54,7 +55,7 @@ def restore(
         raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
     with session(config, base=base, repo=repo):
         if plan:
-            planned = plan_restore(open_named(), profile, snapshot, to=to)
+            planned = plan_restore(open_named(), profile, snapshot, to=to, compared=True)
             if as_json:
                 show_json(_plan_json(planned))
             else:
@@ -112,4 +113,5 @@ def _plan_json(plan: RestorePlan) -> dict[str, object]:
         "in_place": plan.profile is not None,
         **{name: facts.get(name) for name in ("notes", "cards", "reviews")},
         **{f"media_{action}": plan.media.count(action) for action in MediaAction},
+        "difference": None if plan.difference is None else collection_json(plan.difference),
     }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import Damaged
@@ -19,10 +20,40 @@ from storage.repository import Repository
 _PARTS_AT_ONCE = 4
 
 
-def retrieve_file(repository: Repository, file: StoredFile, target: Path, advance: Callable[[int], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class FileAtHand:
+    """A file on this computer in pieces of `piece_bytes`: what a stored one shares with it need not be fetched."""
+
+    path: Path
+    piece_bytes: int
+    pieces: Sequence[BlobId]
+
+    def those_of(self, wanted: Container[BlobId], seal: Seal) -> Iterator[tuple[BlobId, bytes]]:
+        """Each of the pieces that are `wanted` once, as far as the file still holds it."""
+        given: set[BlobId] = set()
+        with self.path.open("rb") as file:
+            for number, piece in enumerate(self.pieces):
+                if piece in given or piece not in wanted:
+                    continue
+                file.seek(number * self.piece_bytes)
+                content = file.read(self.piece_bytes)
+                if seal.blob_id(content) == piece:
+                    given.add(piece)
+                    yield piece, content
+
+
+def retrieve_file(
+    repository: Repository,
+    file: StoredFile,
+    target: Path,
+    advance: Callable[[int], None],
+    *,
+    at_hand: FileAtHand | None = None,
+) -> list[BlobId]:
     """Write a stored file to `target`, which must not exist; it is readable by its owner alone, and synced to disk.
 
-    `advance` hears of the bytes written. After an error an incomplete file is removed.
+    Returns the ids of its pieces, in order. `advance` hears of the bytes written; what is `at_hand` is not fetched.
+    After an error an incomplete file is removed.
     """
     pieces = read_pieces(repository.read_nodes, file.pieces)
     places: dict[BlobId, list[int]] = {}
@@ -31,7 +62,7 @@ def retrieve_file(repository: Repository, file: StoredFile, target: Path, advanc
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            for piece, content in repository.read(places):
+            for piece, content in _from_nearest(repository, places, at_hand):
                 for number in places[piece]:
                     if len(content) != min(file.piece_bytes, file.size - number * file.piece_bytes):
                         raise _wrong_length(file.name)
@@ -44,6 +75,18 @@ def retrieve_file(repository: Repository, file: StoredFile, target: Path, advanc
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+    return pieces
+
+
+def _from_nearest(
+    repository: Repository, wanted: Collection[BlobId], at_hand: FileAtHand | None
+) -> Iterator[tuple[BlobId, bytes]]:
+    left = set(wanted)
+    if at_hand is not None:
+        for piece, content in at_hand.those_of(wanted, repository.seal):
+            left.discard(piece)
+            yield piece, content
+    yield from repository.read(left)
 
 
 def folder_entries(repository: Repository, folder: StoredFolder, *, lost: Lost | None = None) -> Iterator[FolderEntry]:

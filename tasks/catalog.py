@@ -110,6 +110,19 @@ def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = Non
     )
 
 
+def find_snapshot(catalog: Catalog, wanted: str) -> tuple[StoredProfile, SnapshotRef]:
+    """The one snapshot of any profile that answers to an id, or to the beginning or the end of one."""
+    meant = [(profile, ref) for profile in catalog.profiles for ref in profile.refs if ref.id == wanted]
+    meant = meant or [(profile, ref) for profile in catalog.profiles for ref in profile.refs if matches(ref, wanted)]
+    if len(meant) == 1:
+        return meant[0]
+    raise SnapshotUnknown(
+        f"{'Several snapshots' if meant else 'No snapshot'} in {catalog.url} {'answer' if meant else 'answers'} to "
+        f"{wanted!r}",
+        "List them with `recollect snapshots`; with --profile, *latest* is the last one of a profile",
+    )
+
+
 def matches(ref: SnapshotRef, wanted: str) -> bool:
     """Whether a snapshot answers to an id, or to the beginning or the end of one."""
     return ref.id == wanted or (

@@ -5,12 +5,7 @@ A plain class, not a dataclass, so that Prefect passes it along without looking 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,13 +17,11 @@ from storage.file_memory import FileMemory, RememberedFile
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
 from tasks.catalog import CLOCK_TOLERANCE, SAFETY
-from tasks.place import active_settings, cache_trouble, key_of, staging_folder
+from tasks.place import active_settings, key_of
+from tasks.private_folder import private_folder
 
 _LAST = "last run"
 _LOG = "archived deletion log"
-
-_LONGEST_RUN_S = 7 * 24 * 3600
-"""A private copy older than this belongs to no run that is still under way, whoever has its process id today."""
 
 
 class Job:
@@ -120,35 +113,7 @@ class Job:
 @contextmanager
 def job(profile: Profile, repository: Repository) -> Iterator[Job]:
     """A backup of `profile` with a private folder for its copies, which is gone afterwards."""
-    parent = staging_folder()
-    with cache_trouble(parent):
-        _sweep(parent)
-        staging = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
-    try:
+    with private_folder() as staging:
         work = Job(profile, repository, staging)
         with work.beside:
             yield work
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-
-
-def _sweep(parent: Path) -> None:
-    """Remove what killed runs left behind: copies of a collection must not lie around."""
-    for folder in parent.iterdir():
-        pid = folder.name.partition("-")[0]
-        with contextlib.suppress(OSError):
-            if pid.isdecimal() and (not _is_running(int(pid)) or time.time() - folder.stat().st_mtime > _LONGEST_RUN_S):
-                shutil.rmtree(folder)
-
-
-def _is_running(pid: int) -> bool:
-    if os.name == "nt":
-        # Windows has no harmless probe in the standard library; there a copy's age alone tells.
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
-        return True
-    return True

@@ -269,15 +269,6 @@ def source_of(profile: Profile) -> str:
     return str(profile.folder)
 
 
-def staging_folder() -> Path:
-    """Where private copies are made; only its owner may look inside."""
-    folder = active_settings().cache / "staging"
-    with cache_trouble(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-    return folder
-
-
 @contextmanager
 def cache_trouble(folder: Path) -> Iterator[None]:
     """Turn an OSError inside into CacheUnusable: nothing but private copies below `folder` may be touched there."""

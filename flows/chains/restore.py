@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from flows.chains.backup import back_up
 from profiles.collection_copy import stamp
+from profiles.comparing.collections import CollectionDifference
 from profiles.discovery import Profile
 from profiles.durable import told_plainly
 from profiles.errors import AnkiIsOpen, CollectionDamaged, ProfileUnknown, SourceBusy, TargetUnusable
@@ -22,6 +23,8 @@ from storage.format.manifest import Manifest
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited, counts_of
 from tasks.catalog import LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
+from tasks.compare import compare_with_present
+from tasks.difference_text import OF_A_RESTORE, collection_lines
 from tasks.media import COLLECTION, MEDIA_FOLDER
 from tasks.place import found_profiles, key_of, open_named
 from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
@@ -50,6 +53,10 @@ class RestorePlan:
     media: MediaPlan
     namesakes: tuple[StoredProfile, ...] = ()
     """Other profiles of that name in the repository: on the day after a laptop died, perhaps the one that is meant."""
+    difference: CollectionDifference | None = None
+    """What it means for the profile's present collection; None where there is none to compare with, or it was not."""
+    not_compared: str | None = None
+    """Why it can't be told what it means."""
 
     def as_text(self) -> str:
         """The plan as a person should read it."""
@@ -74,13 +81,26 @@ class RestorePlan:
             lines.append("  this snapshot was taken before a restore, of the state that was to be replaced")
         if self.profile and self.profile.collection.exists():
             lines.append("  the present state is kept as a safety snapshot first")
+        if self.difference is not None:
+            lines.append("Compared with the present collection:")
+            lines += [f"  {line}" for line in collection_lines(self.difference, OF_A_RESTORE) or ["nothing differs"]]
+        if self.not_compared is not None:
+            lines.append(f"What differs from the present collection can't be told: {self.not_compared}")
         return "\n".join(lines)
 
 
 def plan_restore(
-    repository: Repository, profile_name: str, snapshot: str = LATEST, *, to: Path | None = None
+    repository: Repository,
+    profile_name: str,
+    snapshot: str = LATEST,
+    *,
+    to: Path | None = None,
+    compared: bool | None = None,
 ) -> RestorePlan:
-    """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None."""
+    """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None.
+
+    It is `compared` with the profile's present collection, unless told otherwise where that is to be replaced.
+    """
     local = _local(profile_name)
     catalog = read_catalog(repository)
     stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
@@ -97,7 +117,14 @@ def plan_restore(
         _refuse_used(folder)
     media = plan_media_restore(repository, manifest, folder / MEDIA_FOLDER)
     namesakes = tuple(one for one in catalog.profiles if one.name == stored.name and one.key != stored.key)
-    return RestorePlan(manifest, folder, None if to else local, media, namesakes)
+    plan = RestorePlan(manifest, folder, None if to else local, media, namesakes)
+    if local is None or not local.collection.exists() or not (to is None if compared is None else compared):
+        return plan
+    try:
+        return replace(plan, difference=compare_with_present(repository, manifest, local))
+    except RecollectError as trouble:
+        # On the bad day the present collection may be what is damaged.
+        return replace(plan, not_compared=str(trouble))
 
 
 def restore(

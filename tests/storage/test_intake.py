@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from storage.errors import Damaged
 from storage.file_memory import RememberedFile
-from storage.format.blob import PART_BYTES, BlobKind, pack_name
+from storage.format.blob import PART_BYTES, BlobId, BlobKind, pack_name
 from storage.format.listing import FolderEntry
 from storage.format.manifest import Manifest, StoredFile, new_snapshot_id
 from storage.intake import (
@@ -26,7 +27,7 @@ from storage.intake import (
 from storage.listings import read_folder, read_pieces
 from storage.opening import create_repository
 from storage.repository import Repository
-from storage.retrieval import folder_entries, holds_entry, retrieve_entries, retrieve_file
+from storage.retrieval import FileAtHand, folder_entries, holds_entry, retrieve_entries, retrieve_file
 from storage.stores.address import open_store
 from tests.storage.small_backup import FIRST_MOMENT, PROFILE
 
@@ -180,6 +181,33 @@ def test_a_whole_file_comes_back_at_any_length_and_piece_size(repository: Reposi
         retrieve_file(repository, file.stored, out, advanced.append)
         assert out.read_bytes() == path.read_bytes()
         assert sum(advanced) == size
+
+
+def test_pieces_at_hand_are_not_fetched_and_those_that_changed_since_are(
+    repository: Repository, tmp_path: Path
+) -> None:
+    stored, at_hand = random.Random(1).randbytes(4096 * 9 + 5), tmp_path / "at hand"
+    at_hand.write_bytes(stored)
+    identified = identify_file(
+        repository.seal, "collection", at_hand, kind=BlobKind.PAGE, piece_bytes=4096, advance=lambda _: None
+    )
+    with repository.write(uploads=1) as session:
+        store_file(session, repository.index(), identified)
+        session.close()
+    at_hand.write_bytes(stored[: 4096 * 4] + bytes(4096) + stored[4096 * 5 :])
+    asked: list[frozenset[bytes]] = []
+    read = repository.read
+
+    def watched(blobs: Iterable[BlobId], **options: Any) -> Iterator[tuple[BlobId, bytes]]:
+        wanted = frozenset(blobs)
+        asked.append(wanted)
+        return read(wanted, **options)
+
+    repository.read = watched  # type: ignore[method-assign]
+    near = FileAtHand(at_hand, 4096, identified.pieces)
+    retrieve_file(repository, identified.stored, tmp_path / "out", lambda _: None, at_hand=near)
+    assert (tmp_path / "out").read_bytes() == stored
+    assert asked[-1] == {identified.pieces[4]}
 
 
 def test_a_file_that_could_not_be_fetched_whole_leaves_nothing_behind(repository: Repository, tmp_path: Path) -> None:

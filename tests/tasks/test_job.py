@@ -17,7 +17,8 @@ from profiles.discovery import Profile
 from storage.repository import Repository
 from tasks import place
 from tasks.job import Job, job
-from tasks.place import CacheUnusable, found_profiles, open_named, staging_folder
+from tasks.place import CacheUnusable, found_profiles, open_named
+from tasks.private_folder import staging_folder
 from tests.flows.chains.house import House, back_up_well
 
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="modes and process ids of POSIX")
