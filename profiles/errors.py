@@ -65,3 +65,13 @@ class MediaLeftOut(TargetUnusable):
 
 class MediaNameTaken(MediaLeftOut):
     """A media file that was to be added finds another at its name."""
+
+
+class PackageUnusable(ProfileError):
+    """A package of Anki's (.colpkg) can't be read, being damaged, hostile or of another kind, or can't be made."""
+
+    code = "package-unusable"
+
+
+class PackagedMediaUnusable(PackageUnusable):
+    """One media file in a package can't be read, which says nothing about all others."""
