@@ -41,6 +41,7 @@ _LARGEST_META: Final = 1 << 10
 _SPARE_BYTES: Final = 64 << 20
 """Left free on the disk that the collection is unpacked to: a full disk harms whatever else writes there."""
 
+_MEMBER: Final = re.compile(r"[0-9]{1,9}")
 _SHA1_OF_NOTHING: Final = hashlib.sha1(usedforsecurity=False).digest()
 _WHOLE_BY_NAME: Final = re.compile(r"(?:collection|backup-.*)\.apkg", re.IGNORECASE | re.DOTALL)
 """qt/aqt/importing.py, setupApkgImport: Anki 2.0 had no other ending for its backups and whole collections."""
@@ -88,13 +89,16 @@ class Package:
         PackageUnusable, SourceUnreadable, and TargetUnusable when `target` is taken or the disk too small.
         """
         most = min(self._bounds.collection_bytes, self._plausible(self._collection))
+        claimed = self.collection_bytes or 0
         with fresh_database(target), opened_target(target) as descriptor:
             with target_troubles(target):
                 room = shutil.disk_usage(target.parent).free - _SPARE_BYTES
-            if (self.collection_bytes or 0) > room:
-                raise target_trouble(OSError(errno.ENOSPC, "no space"), target)
-            written = 0
             with _told(self._named):
+                if claimed > most:
+                    raise Unreadable(_swells("its collection", most), NOT_ANKIS)
+                if claimed > room:
+                    raise target_trouble(OSError(errno.ENOSPC, "no space"), target)
+                written = 0
                 for piece in self._content(self._collection):
                     written += len(piece)
                     if written > most:
@@ -185,21 +189,8 @@ def open_package(file: BinaryIO, named: str, *, bounds: Bounds | None = None) ->
     bounds = bounds or Bounds()
     with _told(named):
         _check_name(named)
-    with _opened(file, named, bounds) as archive:
-        with _told(named):
-            package = Package(archive, named, bounds)
-        yield package
-
-
-@contextmanager
-def _opened(file: BinaryIO, named: str, bounds: Bounds) -> Iterator[Archive]:
-    opening = opened_archive(file, named, bounds)
-    with _told(named):
-        archive = opening.__enter__()
-    try:
-        yield archive
-    finally:
-        opening.__exit__(None, None, None)
+        with opened_archive(file, named, bounds) as archive:
+            yield Package(archive, named, bounds)
 
 
 @contextmanager
@@ -274,7 +265,7 @@ def _sorted_out(
             leave_out(entry.name, f"a file of the same name comes later, as number {number}")
             del by_name[entry.name]
         by_name[entry.name] = PackagedMedia(entry.name, _size(archive, layout, entry, member), entry.sha1, member)
-    unlisted = sum(1 for name in archive.names() if name.isdecimal() and name.isascii() and int(name) not in by_number)
+    unlisted = sum(1 for name in archive.names() if _MEMBER.fullmatch(name) and int(name) not in by_number)
     if unlisted:
         left_out.append(f"Media files without a name in the list of media can't be taken from the package: {unlisted}")
     return tuple(by_name.values()), tuple(left_out)
