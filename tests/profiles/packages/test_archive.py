@@ -176,14 +176,19 @@ def test_a_zero_byte_in_a_name_makes_no_other_name_of_it() -> None:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_any_flipped_bit_of_a_member_is_found(method: int) -> None:
-    package = zipped([("only", b"content " * 20)], method)
-    directory = package.index(b"PK\x01\x02")
     content = {"only": b"content " * 20}
-    for bit in range(34 * 8, directory * 8):
+    package = zipped(content.items(), method)
+    found = 0
+    members = range(34 * 8, package.index(b"PK\x01\x02") * 8)
+    for bit in members:
         spoilt = bytearray(package)
         spoilt[bit // 8] ^= 1 << bit % 8
-        with pytest.raises(Unreadable, match="is damaged"):
+        try:
             assert contents(bytes(spoilt)) == content
+        except Unreadable:
+            found += 1
+    # Of the last byte of a deflated member some bits mean nothing.
+    assert found == len(members) if method == zipfile.ZIP_STORED else found >= len(members) - 7
 
 
 def test_more_members_than_allowed_are_refused_before_they_are_made() -> None:
