@@ -41,7 +41,7 @@ before it gets that far."""
 
 
 class _Guarded:
-    """The file as zipfile gets to see it: never beyond its ends, and never more at once than a directory may take."""
+    """The file as zipfile gets to see it: never beyond its ends, and while it opens never more than a directory may be."""
 
     def __init__(self, file: BinaryIO, named: str, bounds: Bounds) -> None:
         self._file = file
@@ -78,7 +78,7 @@ class _Guarded:
     def read(self, length: int = -1) -> bytes:
         left = self.size - self._position
         length = left if length < 0 else min(length, left)
-        if length > self._bounds.directory_bytes:
+        if self.opening and length > self._bounds.directory_bytes:
             raise _too_many(self._bounds)
         with self._disk():
             self._file.seek(self._position)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from profiles.base_folder import COLLECTION_FILE
-from profiles.errors import PackageUnusable, TargetUnusable
+from profiles.errors import CollectionMissing, PackageUnusable, TargetUnusable
 from profiles.packages.media_names import refusal_by_anki, shown
 from profiles.packages.writing import WrittenPackage
 
@@ -28,12 +28,15 @@ def write_legacy_package(out: Path, scratch: Path, *, include_media: bool = True
     The work uses both up: the collection is turned back to schema 11, media files that Anki would refuse the whole
     package for are moved to `left-out`. Everything in a package needs its whole size again on the disk of `out`.
 
-    Raises TargetUnusable when `out` exists or can't be written, PackageUnusable when Anki's library can't do it;
+    Raises CollectionMissing, TargetUnusable when `out` exists or can't be written, PackageUnusable when Anki's library can't do it;
     nothing is left of `out` then.
     """
     if os.path.lexists(out):
         raise TargetUnusable(f"{out} exists already", "Choose another name for the package")
     collection, media = scratch / COLLECTION_FILE, scratch / _MEDIA_FOLDER
+    if not collection.is_file():
+        # Anki would make a new one, and pack that.
+        raise CollectionMissing(f"There is no collection at {collection}", "Put the copy there that is to be packed")
     with _told(out):
         left_out = _set_apart(media, scratch / _SET_APART) if include_media else ()
         sizes = [entry.stat().st_size for entry in os.scandir(media)] if include_media and media.is_dir() else []

@@ -8,7 +8,7 @@ import pytest
 from anki._backend import RustBackend
 from anki.collection import Collection
 
-from profiles.errors import PackageUnusable, TargetUnusable
+from profiles.errors import CollectionMissing, PackageUnusable, TargetUnusable
 from profiles.packages.layout import Layout
 from profiles.packages.legacy import write_legacy_package
 from profiles.packages.reading import open_package
@@ -98,15 +98,13 @@ def test_a_file_of_that_name_is_left_alone(scratch: Path, tmp_path: Path) -> Non
     assert (tmp_path / "mine").read_bytes() == b"mine"
 
 
-@pytest.mark.parametrize("trouble", ["no collection", "no database", "from the future", "no folder"])
+@pytest.mark.parametrize("trouble", ["no database", "from the future", "no folder"])
 def test_what_anki_can_not_do_is_told_in_our_words_and_leaves_nothing(
     trouble: str, scratch: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "old.colpkg"
     collection = scratch / "collection.anki2"
     match trouble:
-        case "no collection":
-            collection.unlink()
         case "no database":
             collection.write_bytes(b"no database " * 1_000)
         case "from the future":
@@ -144,3 +142,9 @@ def test_whoever_stops_it_is_obeyed(scratch: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Collection, "export_collection_package", stop)
     with pytest.raises(KeyboardInterrupt):
         write_legacy_package(tmp_path / "old.colpkg", scratch)
+
+
+def test_no_empty_collection_is_packed_in_the_place_of_a_missing_one(tmp_path: Path) -> None:
+    with pytest.raises(CollectionMissing):
+        write_legacy_package(tmp_path / "old.colpkg", tmp_path)
+    assert list(tmp_path.iterdir()) == []

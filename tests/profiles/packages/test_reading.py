@@ -444,7 +444,7 @@ def test_a_media_file_packed_in_an_unknown_way_is_left_out(tmp_path: Path) -> No
 # Bombs
 
 SMALL = Bounds(
-    members=100, directory_bytes=10_000, map_bytes=5_000, collection_bytes=4 * MIB, media_bytes=3 * MIB, ratio=50,
+    members=100, directory_bytes=100_000, map_bytes=5_000, collection_bytes=4 * MIB, media_bytes=3 * MIB, ratio=50,
     unsuspected_bytes=2 * MIB,
 )  # fmt: skip
 

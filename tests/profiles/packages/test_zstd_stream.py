@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiles.packages.unreadable import Unreadable
@@ -45,6 +45,7 @@ FRAMES = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(FRAMES, min_size=1, max_size=4), st.integers(1, MIB), st.booleans())
 def test_frames_of_all_kinds_are_unpacked_however_they_are_cut(
     frames: list[tuple[bytes, bytes]], piece_bytes: int, skip: bool
@@ -54,6 +55,7 @@ def test_frames_of_all_kinds_are_unpacked_however_they_are_cut(
     assert b"".join(unpacked(in_pieces(stream, piece_bytes))) == b"".join(content for content, _packed in frames)
 
 
+@settings(deadline=None)
 @given(FRAMES, st.data())
 def test_a_stream_that_is_cut_short_anywhere_is_told(made: tuple[bytes, bytes], data: st.DataObject) -> None:
     _content, packed = made
