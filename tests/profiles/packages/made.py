@@ -12,10 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import zstandard
-from anki.cards import Card
 from anki.collection import Collection
 from anki.import_export_pb2 import MediaEntries, PackageMetadata
-from anki.scheduler.v3 import CardAnswer, Scheduler
 
 from profiles.packages.reading import Package
 
@@ -42,6 +40,10 @@ MEDIA: dict[str, bytes] = {
 
 def make_profile(folder: Path, media: Mapping[str, bytes] = MEDIA) -> Path:
     """A profile as Anki leaves it when it is closed: notes, cards, reviews, media. Returns the collection."""
+    # Not before anki.collection: the two need each other.
+    from anki.cards import Card
+    from anki.scheduler.v3 import CardAnswer, Scheduler
+
     folder.mkdir()
     path = folder / "collection.anki2"
     collection = Collection(str(path))
@@ -87,9 +89,7 @@ def media_of(package: Package) -> dict[str, bytes]:
     return {media.name: b"".join(package.parts(media)) for media in package.media}
 
 
-def zipped(
-    members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_STORED, *, comment: bytes = b""
-) -> bytes:
+def zipped(members: Iterable[tuple[str, bytes]], method: int = zipfile.ZIP_STORED, *, comment: bytes = b"") -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in members:

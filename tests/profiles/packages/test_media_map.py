@@ -89,9 +89,7 @@ def test_a_list_of_more_entries_than_allowed_is_refused_before_they_are_made() -
 
 
 @given(st.dictionaries(st.integers(0, 10_000), NAMES, max_size=30), st.booleans(), st.sampled_from([None, 2, "\t"]))
-def test_json_is_read_however_it_is_spelt(
-    names: dict[int, str], ascii_only: bool, indent: int | str | None
-) -> None:
+def test_json_is_read_however_it_is_spelt(names: dict[int, str], ascii_only: bool, indent: int | str | None) -> None:
     listing = json.dumps(names, ensure_ascii=ascii_only, indent=indent)
     try:
         spelt = listing.encode()
@@ -100,7 +98,11 @@ def test_json_is_read_however_it_is_spelt(
     assert list(legacy_entries(spelt, MOST)) == [Listed(number, name) for number, name in names.items()]
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | NAMES, lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | NAMES, lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner)
+    )
+)
 def test_other_json_is_told_to_be_no_list(value: object) -> None:
     if isinstance(value, dict) and all(isinstance(name, str) for name in value.values()):
         return

@@ -26,7 +26,7 @@ def kept_by_anki(anki: Collection, name: str) -> bool:
 @given(
     st.one_of(
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
-        st.text("ab.con COMlpt1 \xa0e\u0301é[]<>:\"/?*^\\|\x00\x7f\n", min_size=1, max_size=8),
+        st.text('ab.con COMlpt1 \xa0e\u0301é[]<>:"/?*^\\|\x00\x7f\n', min_size=1, max_size=8),
         st.builds(
             lambda device, rest: device + rest,
             st.sampled_from(["con", "PRN", "aux", "Nul", "com1", "LPT9", "com0", "conx", "xcon"]),

@@ -465,7 +465,9 @@ def test_a_collection_may_be_large_up_to_a_bound(
 
 
 def test_a_collection_that_swells_is_refused(tmp_path: Path) -> None:
-    refused(latest(bytes(3 * MIB)), tmp_path, "its collection unpacks to more than 2.0 MiB, as a file does that is", SMALL)
+    refused(
+        latest(bytes(3 * MIB)), tmp_path, "its collection unpacks to more than 2.0 MiB, as a file does that is", SMALL
+    )
     deflated = zipped([("collection.anki2", bytes(3 * MIB))], zipfile.ZIP_DEFLATED)
     refused(deflated, tmp_path, "unpacks to more than 2.0 MiB", SMALL)
     whole_disk = zipped({**latest_members(b""), "collection.anki21b": compressed(bytes(60 * MIB)) * 3}.items())

@@ -148,9 +148,7 @@ def test_names_that_anki_refuses_are_left_out_and_said(collection: Path, tmp_pat
         "last.png": b"last",
     }
     assert len(result.left_out) == len(REFUSED)
-    assert result.left_out[1] == (
-        "The media file 'con.txt' is not in the package: Windows keeps its name for a device"
-    )
+    assert result.left_out[1] == ("The media file 'con.txt' is not in the package: Windows keeps its name for a device")
 
 
 def test_anki_would_have_refused_the_whole_package_for_each_of_them(
@@ -257,9 +255,7 @@ def test_a_large_file_is_never_in_memory_whole(collection: Path) -> None:
     out = _Hash()
     tracemalloc.start()
     try:
-        write_package(
-            cast("BinaryIO", out), collection, [MediaMember("large", lambda: (block for _ in range(12)))]
-        )
+        write_package(cast("BinaryIO", out), collection, [MediaMember("large", lambda: (block for _ in range(12)))])
         _now, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
