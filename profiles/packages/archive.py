@@ -41,7 +41,7 @@ before it gets that far."""
 
 
 class _Guarded:
-    """The file as zipfile gets to see it: never beyond its ends, and while it opens never more than a directory may be."""
+    """The file as zipfile gets to see it: nothing beyond its ends, and at first no more at once than a directory."""
 
     def __init__(self, file: BinaryIO, named: str, bounds: Bounds) -> None:
         self._file = file

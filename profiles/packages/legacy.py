@@ -28,8 +28,8 @@ def write_legacy_package(out: Path, scratch: Path, *, include_media: bool = True
     The work uses both up: the collection is turned back to schema 11, media files that Anki would refuse the whole
     package for are moved to `left-out`. Everything in a package needs its whole size again on the disk of `out`.
 
-    Raises CollectionMissing, TargetUnusable when `out` exists or can't be written, PackageUnusable when Anki's library can't do it;
-    nothing is left of `out` then.
+    Raises CollectionMissing, TargetUnusable when `out` exists or can't be written, PackageUnusable when Anki's library
+    can't do it; nothing is left of `out` then.
     """
     if os.path.lexists(out):
         raise TargetUnusable(f"{out} exists already", "Choose another name for the package")
@@ -76,7 +76,7 @@ def _told(out: Path) -> Iterator[None]:
             f"The package {out} could not be written: {error.strerror or error}",
             "Check that its folder is there and may be written to, and that the disk has room for all of it twice",
         ) from error
-    except BaseException as error:  # noqa: BLE001 - what goes wrong badly in Rust is no Exception
+    except BaseException as error:  # What goes wrong badly in Rust is no Exception.
         _forget(out)
         raise PackageUnusable(
             f"Anki's library could not make the package {out}: {str(error) or type(error).__name__}",

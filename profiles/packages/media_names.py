@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections.abc import Callable
 from typing import Final
 
 from profiles.packages.unassigned import unassigned_ranges
@@ -57,24 +58,7 @@ def refusal_by_anki(name: str) -> str | None:
 
     It takes only names that its own `normalize_filename` leaves as they are (rslib/src/media/files.rs).
     """
-    why = refusal(name)
-    if why is not None:
-        return why
-    if _FORBIDDEN_BY_ANKI.search(name):
-        return "Anki forbids a character in its name"
-    if len(name.encode()) > _LONGEST_BYTES_FOR_ANKI:
-        return f"its name is longer than Anki's {_LONGEST_BYTES_FOR_ANKI} bytes"
-    if _DEVICE.match(name):
-        return "Windows keeps its name for a device"
-    if name.endswith((" ", ".")):
-        return "its name ends in a space or dot"
-    if "\xa0" in name:
-        return "its name holds a non-breaking space"
-    if not name.isascii() and any(map(_is_unassigned, name)):
-        return "its name holds a character that is newer than the Unicode which Anki knows"
-    if not unicodedata.is_normalized("NFC", name):
-        return "its name spells an accented letter as two characters"
-    return None
+    return refusal(name) or next((why for why, applies in _RULES_OF_ANKI if applies(name)), None)
 
 
 def _is_unassigned(character: str) -> bool:
@@ -82,3 +66,20 @@ def _is_unassigned(character: str) -> bool:
     firsts, lasts = unassigned_ranges()
     place = bisect_right(firsts, code) - 1
     return place >= 0 and code <= lasts[place]
+
+
+_RULES_OF_ANKI: Final[tuple[tuple[str, Callable[[str], object]], ...]] = (
+    ("Anki forbids a character in its name", _FORBIDDEN_BY_ANKI.search),
+    (
+        f"its name is longer than Anki's {_LONGEST_BYTES_FOR_ANKI} bytes",
+        lambda name: len(name.encode()) > _LONGEST_BYTES_FOR_ANKI,
+    ),
+    ("Windows keeps its name for a device", _DEVICE.match),
+    ("its name ends in a space or dot", lambda name: name.endswith((" ", "."))),
+    ("its name holds a non-breaking space", lambda name: "\xa0" in name),
+    (
+        "its name holds a character that is newer than the Unicode which Anki knows",
+        lambda name: not name.isascii() and any(map(_is_unassigned, name)),
+    ),
+    ("its name spells an accented letter as two characters", lambda name: not unicodedata.is_normalized("NFC", name)),
+)

@@ -80,7 +80,7 @@ class _Sink:
         """Whoever owns the file behind it decides when."""
 
     def break_off(self) -> None:
-        """Leave what was written as it is. zipfile would put a directory to it, and make a broken package look whole."""
+        """Leave what was written as it is: zipfile would add a directory, and make a broken package look whole."""
         self._broken_off = True
 
 

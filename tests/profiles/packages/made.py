@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import zstandard
+from anki._backend import RustBackend
 from anki.collection import Collection
 from anki.import_export_pb2 import MediaEntries, PackageMetadata
 
@@ -24,7 +25,7 @@ MEDIA: dict[str, bytes] = {
     "picture.png": b"\x89PNG" + hashlib.sha256(b"picture").digest() * 3_000,
     "empty.txt": b"",
     ".hidden": b"hidden",
-    "grün 🟦.jpg": b"colour" * 1_000,
+    "grün 🎨.jpg": b"colour" * 1_000,
     "日本語.mp3": b"sound",
     "with space and 'quotes' & more; %41.txt": b"odd",
     "n" * 116 + ".png": b"long",
@@ -143,3 +144,16 @@ def legacy(collection: bytes, *entries: tuple[str, bytes], listing: str | None =
             ("media", listing.encode()),
         ]
     )
+
+
+def imported(package: bytes, folder: Path) -> Path:
+    """What Anki makes of it: a new profile."""
+    folder.mkdir()
+    (folder / "it.colpkg").write_bytes(package)
+    RustBackend().import_collection_package(
+        col_path=str(folder / "collection.anki2"),
+        backup_path=str(folder / "it.colpkg"),
+        media_folder=str(folder / "collection.media"),
+        media_db=str(folder / "collection.media.db2"),
+    )
+    return folder / "collection.anki2"

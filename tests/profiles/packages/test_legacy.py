@@ -131,7 +131,7 @@ def test_a_panic_of_ankis_is_an_error_like_any_other(
         raise _Panic("called `Option::unwrap()` on a `None` value")
 
     monkeypatch.setattr(Collection, "export_collection_package", panic)
-    with pytest.raises(PackageUnusable, match="Anki's library could not make the package .*unwrap"):
+    with pytest.raises(PackageUnusable, match=r"Anki's library could not make the package .*unwrap"):
         write_legacy_package(tmp_path / "old.colpkg", scratch)
 
 

@@ -24,7 +24,7 @@ def test_what_is_written_is_read_back(written: list[tuple[int, int | bytes]]) ->
 @given(st.text(), st.integers(0, (1 << 32) - 1), st.binary(max_size=30))
 def test_it_is_the_language_of_googles_library(name: str, size: int, sha1: bytes) -> None:
     theirs = MediaEntries.MediaEntry(name=name, size=size, sha1=sha1)
-    read = {number: value for number, value in fields(theirs.SerializeToString())}
+    read = dict(fields(theirs.SerializeToString()))
     assert read.get(2, 0) == size
     assert bytes(read.get(3, b"")) == sha1  # type: ignore[arg-type]
     ours = bytes_field(1, name.encode()) + number_field(2, size) + bytes_field(3, sha1)
