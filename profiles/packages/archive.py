@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import errno
 import struct
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Final, cast
+from typing import IO, BinaryIO, Final, cast
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 from profiles.errors import SourceUnreadable
@@ -102,6 +103,7 @@ class Archive:
     def __init__(self, zipped: ZipFile, size: int) -> None:
         self.size = size
         self._zipped = zipped
+        self._lock = threading.Lock()
         members = zipped.infolist()
         _check_places(members, size)
         # Not `filename`, which zipfile shortens at a zero byte.
@@ -148,14 +150,27 @@ class Archive:
         refusal = self.refusal(name)
         if refusal is not None:
             raise Unreadable(refusal, NOT_ANKIS)
+        if self._zipped.fp is None:
+            raise ValueError("the package is closed")
         member = self._members[name]
         total = 0
-        with _as_unreadable(f"its member {name} is damaged"), self._zipped.open(member) as stream:
+        with _as_unreadable(f"its member {name} is damaged"), self._opened(member) as stream:
             while piece := stream.read(PIECE_BYTES):
                 total += len(piece)
                 yield piece
         if total != member.file_size:
             raise Unreadable(f"its member {name} is damaged: it has {total} bytes instead of {member.file_size}")
+
+    @contextmanager
+    def _opened(self, member: ZipInfo) -> Iterator[IO[bytes]]:
+        # zipfile counts who reads, and guards only the reading itself.
+        with self._lock:
+            stream = self._zipped.open(member)
+        try:
+            yield stream
+        finally:
+            with self._lock:
+                stream.close()
 
 
 @contextmanager

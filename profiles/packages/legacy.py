@@ -39,7 +39,7 @@ def write_legacy_package(out: Path, scratch: Path, *, include_media: bool = True
         raise CollectionMissing(f"There is no collection at {collection}", "Put the copy there that is to be packed")
     with _told(out):
         left_out = _set_apart(media, scratch / _SET_APART) if include_media else ()
-        sizes = [entry.stat().st_size for entry in os.scandir(media)] if include_media and media.is_dir() else []
+        sizes = [path.stat().st_size for path in media.iterdir()] if include_media and media.is_dir() else []
         collection_bytes = collection.stat().st_size
         _export(out, collection, include_media=include_media)
         bytes_written = out.stat().st_size

@@ -11,6 +11,7 @@ import stat
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -389,12 +390,11 @@ def test_a_media_file_that_is_not_what_the_list_says_is_told_before_its_last_par
     content: bytes, listed: tuple[str, bytes], why: str
 ) -> None:
     package = latest(COLLECTION, ("a", content), ("b", b"fine"), listing=latest_map(listed, ("b", b"fine")))
-    given_away = b""
+    given_away: list[bytes] = []
     with open_package(io.BytesIO(package), "it.colpkg") as opened:
         with pytest.raises(PackagedMediaUnusable, match=f"The media file 'a' in the package it.colpkg .*{why}"):
-            for part in opened.parts(opened.media[0]):
-                given_away += part
-        assert len(given_away) <= max(0, len(content) - PART_BYTES)
+            given_away.extend(opened.parts(opened.media[0]))
+        assert sum(map(len, given_away)) == max(0, len(content) - PART_BYTES)
         assert b"".join(opened.parts(opened.media[1])) == b"fine"
 
 
@@ -510,6 +510,22 @@ def test_a_package_of_more_members_than_allowed_is_refused(tmp_path: Path) -> No
     refused(latest(COLLECTION, *((str(number), b"") for number in range(100))), tmp_path, "more than 100 files", SMALL)
     listing = b"\x0a\x00" * 101
     refused(latest(COLLECTION, listing=listing), tmp_path, "list of media has more than 100 entries", SMALL)
+
+
+def test_several_threads_read_at_once() -> None:
+    luck = random.Random(12)
+    entries = [(str(number), luck.randbytes(luck.choice([0, 10, 100_000]))) for number in range(200)]
+    for make in (latest, legacy):
+        with open_package(io.BytesIO(make(COLLECTION, *entries)), "it") as opened, ThreadPoolExecutor(8) as pool:
+            contents = pool.map(lambda media: b"".join(opened.parts(media)), opened.media)
+            assert list(contents) == [content for _name, content in entries]
+
+
+def test_a_package_that_is_closed_is_not_taken_for_a_damaged_one() -> None:
+    with open_package(io.BytesIO(latest(COLLECTION, *ENTRIES)), "it") as opened:
+        pass
+    with pytest.raises(ValueError, match="the package is closed"):
+        list(opened.parts(opened.media[0]))
 
 
 def test_reading_a_large_media_file_takes_few_parts_of_memory(tmp_path: Path) -> None:

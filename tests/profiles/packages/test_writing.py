@@ -175,6 +175,9 @@ def test_the_members_stand_in_ankis_order_and_without_a_note_for_old_ankis(colle
         assert archive.namelist() == ["meta", "collection.anki21b", "0", "1", "media"]
         assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
         assert archive.testzip() is None
+        # Each header leaves room for sizes beyond 4 GiB (APPNOTE 4.4.3: version 4.5).
+        assert {member.extract_version for member in archive.infolist()} == {45}
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 
 def test_an_old_anki_is_told_before_it_has_touched_its_collection(collection: Path) -> None:
