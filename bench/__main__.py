@@ -30,7 +30,7 @@ _DELAY_S = 0.020
 
 def main() -> int:
     """Measure, as the command line says."""
-    options = _options()
+    options = _parser().parse_args()
     missing = [tool for tool in TOOLS if shutil.which(tool) is None]
     if missing:
         packages = " ".join(PACKAGES[tool] for tool in missing)
@@ -97,7 +97,7 @@ def _conditions(options: argparse.Namespace, size: Size, base: Path, began: date
     minutes = (datetime.now(UTC) - began).total_seconds() / 60
     return {
         "date": began.date().isoformat(),
-        "command": f"make bench SIZE={size.name} ROUNDS={options.rounds}",
+        "command": _command(options),
         "minutes": f"{minutes:.0f}",
         "rounds": str(options.rounds),
         "delay_ms": str(options.delay_ms),
@@ -107,7 +107,22 @@ def _conditions(options: argparse.Namespace, size: Size, base: Path, began: date
     }
 
 
-def _options() -> argparse.Namespace:
+def _command(options: argparse.Namespace) -> str:
+    """The command that measures the same again, wherever its files may lie."""
+    usual = _parser().parse_args([])
+    more = [f"--{name} {getattr(options, name)}" for name in ("seed", "places") if _differs(name, options, usual)]
+    more += [f"--delay-ms {options.delay_ms:g}"] if _differs("delay_ms", options, usual) else []
+    more += [f"--no-{name}" for name in ("prefect", "history") if _differs(name, options, usual)]
+    if more:
+        return " ".join([f"python -m bench --size {options.size} --rounds {options.rounds}", *more])
+    return f"make bench SIZE={options.size} ROUNDS={options.rounds}"
+
+
+def _differs(name: str, options: argparse.Namespace, usual: argparse.Namespace) -> bool:
+    return bool(getattr(options, name) != getattr(usual, name))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--size", choices=SIZES, default="medium")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is measured")
@@ -124,7 +139,7 @@ def _options() -> argparse.Namespace:
         default=platformdirs.user_cache_path("recollect-bench", appauthor=False),
         help="a folder on the disk to measure, with room for forty times the profile; profiles and results stay there",
     )
-    return parser.parse_args()
+    return parser
 
 
 def _say(sentence: str) -> None:

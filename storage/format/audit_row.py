@@ -63,7 +63,7 @@ class AuditRow:
     row_id: Annotated[str, "Id of the row: 32 lower-case hexadecimal digits"] = field(
         default_factory=lambda: uuid4().hex
     )
-    action: Annotated[str, "What was to be done, such as backup, restore, prune or deletion-log-archive"]
+    action: Annotated[str, "What was to be done, such as backup, restore, prune or sweep"]
     profile: Annotated[str, "Name of the profile; empty for an action on the whole repository"]
     profile_key: Annotated[str, "The profile's folder below snapshots/; empty for an action on the whole repository"]
     started_at: Annotated[datetime, "When the action began, in UTC"]
