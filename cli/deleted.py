@@ -12,8 +12,8 @@ from cli.output import moment_here, say, show_json, show_text
 from cli.session import session
 from cli.tables import Column, show_table
 from profiles.deletion_log import DeletedNote
-from profiles.import_file import import_files
 from profiles.install_media import prepare_empty_target
+from profiles.recovery.text import import_files
 from storage.deletion_archive import archived_notes
 from storage.format.deletion_table import ArchivedNote
 from tasks.catalog import choose_profile, read_catalog

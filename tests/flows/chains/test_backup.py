@@ -27,8 +27,8 @@ from profiles import media as media_listing
 from profiles.deletion_log import DeletedNote
 from profiles.discovery import choose
 from profiles.errors import CollectionDamaged, SourceBusy, SourceUnreadable
-from profiles.import_file import import_files
 from profiles.proof import prove
+from profiles.recovery.text import import_files
 from recollect.errors import RecollectError
 from storage.deletion_archive import archived_notes
 from storage.errors import NotARepository, StoreFull, StoreReadOnly, StoreUnreachable

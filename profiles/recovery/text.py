@@ -1,23 +1,29 @@
-"""Files that bring deleted notes back through Anki's own File > Import, with every default of its dialog right.
+"""Files that bring notes back through Anki's own File > Import, with every default of its dialog right.
 
-One file holds the notes of one note type. Its directives (rslib/src/import_export/text/csv/metadata.rs) leave
-nothing to guess from the content:
+They hold what a person wrote: fields, tags and decks, but no schedules (`apkg` keeps those). One file holds the notes
+of one note type. Its directives (rslib/src/import_export/text/csv/metadata.rs) leave nothing to guess from the content:
 
 - Each note names its note type by id in column 2. A note type that the collection no longer has makes Anki skip the
   note; the directive `#notetype:` would be ignored instead, and the notes would land in whatever type comes first.
 - The guid in column 1 makes a second import harmless: with `#if matches:keep current` a note that is there, stays.
 - Every cell is quoted, so that a leading `#` is no comment, and tabs, line feeds and quotes stay inside their cell.
-- All rows are equally wide: Anki takes the number of columns from the first row and cuts the others to it.
+- All rows are equally wide, with the tags last: Anki takes the number of columns from the first row and cuts the
+  others to it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from profiles.deletion_log import DeletedNote
+from profiles.errors import CollectionDamaged
+from profiles.note_types import NoteType, read_note_types
+from profiles.proof import opened_copy, prove
+from profiles.recovery.decks import deck_names
 
 _SLUG_LENGTH = 40
 
@@ -30,15 +36,68 @@ _EMPTY_FIRST_FIELD = " "
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+_BETWEEN_FIELDS = "\x1f"
+_NOTE = "select mid, flds, guid, tags from notes where id = ?"
+# A card in a filtered deck belongs to the deck that it came from, where Anki's text import can put it.
+_HOME_DECK = "select case odid when 0 then did else odid end from cards where nid = ? order by ord limit 1"
 
 
 @dataclass(frozen=True, slots=True)
 class NoteOrigin:
-    """What an older snapshot knows of a deleted note, and the deletion log does not: guid, full deck name, tags."""
+    """What a copy of the collection knows of a note, and the deletion log does not: guid, full deck name, tags."""
 
     guid: str
     deck: str
     tags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextFiles:
+    """Importable files, the text of each (to be stored as UTF-8) by its name; and ids that the copy does not hold."""
+
+    files: dict[str, str]
+    missing_notes: tuple[int, ...]
+
+
+def text_files(collection_copy: Path, notes: Iterable[int], *, original: Path | None = None) -> TextFiles:
+    """Return one importable file for each note type among the notes with these ids, out of a private copy.
+
+    The copy is one file with its WAL folded in, of any schema from 11 on, and is only read. A note has one deck here:
+    that of its first card. `original` is what a person knows the copy by. Raises CollectionDamaged or SourceUnreadable.
+    """
+    prove(collection_copy, original=original)
+    named = original or collection_copy
+    note_types = read_note_types(collection_copy)
+    found: list[DeletedNote] = []
+    origins: dict[int, NoteOrigin] = {}
+    wanted = list(dict.fromkeys(notes))
+    with opened_copy(collection_copy, original=original) as connection:
+        decks = deck_names(connection, named)
+        there = {id_ for (id_,) in connection.execute("select id from notes")}
+        for id_ in wanted:
+            if id_ not in there:
+                continue
+            note_type_id, fields, guid, tags = connection.execute(_NOTE, (id_,)).fetchone()
+            deck = connection.execute(_HOME_DECK, (id_,)).fetchone()
+            if type(note_type_id) is not int or not all(isinstance(text, str) for text in (fields, guid, tags)):
+                raise CollectionDamaged(
+                    f"The collection {named} is damaged: the note {id_} makes no sense",
+                    "Run Tools > Check Database in Anki, or use an older snapshot",
+                )
+            found.append(_note(id_, note_type_id, fields, note_types))
+            origins[id_] = NoteOrigin(guid, decks.get(deck[0], "") if deck else "", tuple(tags.split()))
+    return TextFiles(import_files(found, origins), tuple(id_ for id_ in wanted if id_ not in origins))
+
+
+def _note(id_: int, note_type_id: int, fields: str, note_types: Mapping[int, NoteType]) -> DeletedNote:
+    known = note_types.get(note_type_id)
+    return DeletedNote(
+        note_id=id_,
+        note_type_id=note_type_id,
+        note_type=known.name if known else None,
+        field_names=known.fields if known else (),
+        fields=tuple(fields.split(_BETWEEN_FIELDS)),
+    )
 
 
 def import_files(notes: Iterable[DeletedNote], origins: Mapping[int, NoteOrigin] | None = None) -> dict[str, str]:
@@ -70,47 +129,44 @@ def _text(
 ) -> str:
     width = max(len(field_names), *(len(note.fields) for note in notes.values()))
     with_origin = any(note_id in origins for note_id in notes)
-    labels = ["guid", "note type", *(["deck", "tags"] if with_origin else []), *field_names]
-    labels += [""] * (width - len(field_names))
+    labels = ["guid", "note type", *(["deck"] if with_origin else []), *field_names]
+    labels += [""] * (width - len(field_names)) + (["tags"] if with_origin else [])
     lines = [
         "#separator:tab",
         "#html:true",
         "#guid column:1",
         "#notetype column:2",
-        *(["#deck column:3", "#tags column:4"] if with_origin else []),
+        *(["#deck column:3", f"#tags column:{len(labels)}"] if with_origin else []),
         "#if matches:keep current",
         f"#columns:{_row(_one_line(label) for label in labels)}",
         *_explanation(note_type_id, note_type),
+        *_rows(notes, width, origins if with_origin else None),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(notes: Mapping[int, DeletedNote], width: int, origins: Mapping[int, NoteOrigin] | None) -> Iterator[str]:
     guids: set[str] = set()
     for note in notes.values():
-        origin = origins.get(note.note_id)
+        origin = origins.get(note.note_id) if origins else None
         guid = origin.guid if origin and origin.guid and origin.guid not in guids else str(note.note_id)
         guids.add(guid)
         first, *others = (*note.fields, *[""] * (width - len(note.fields)))
-        lines.append(
-            _row(
-                [
-                    guid,
-                    str(note_type_id),
-                    *([_deck(origin), " ".join(origin.tags if origin else ())] if with_origin else []),
-                    first or _EMPTY_FIRST_FIELD,
-                    *others,
-                ]
-            )
-        )
-    return "\n".join(lines) + "\n"
+        cells = [guid, str(note.note_type_id), *([_deck(origin)] if origins else [])]
+        cells += [first or _EMPTY_FIRST_FIELD, *others]
+        cells += [" ".join(origin.tags if origin else ())] if origins else []
+        yield _row(cells)
 
 
 def _explanation(note_type_id: int, note_type: str | None) -> list[str]:
     # Each line begins with fixed words: Anki takes what stands before a colon for the name of a directive.
     if note_type is None:
         return [
-            f"# Deleted notes of note type {note_type_id}, which was not in the collection when this file was made.",
+            f"# Notes of note type {note_type_id}, which was not in the collection when this file was made.",
             "# Anki skips them until the note type is there again, for instance after restoring one of its notes.",
         ]
     return [
-        f"# Deleted notes of note type {note_type_id}, {_one_line(note_type)}",
+        f"# Notes of note type {note_type_id}, {_one_line(note_type)}",
         "# In Anki choose File > Import, then this file, then Import. Notes that are still there stay as they are.",
     ]
 
