@@ -68,10 +68,28 @@ class MediaNameTaken(MediaLeftOut):
 
 
 class PackageUnusable(ProfileError):
-    """A package of Anki's (.colpkg) can't be read, being damaged, hostile or of another kind, or can't be made."""
+    """A package of Anki's (.colpkg, .apkg) can't be read, being damaged, hostile or of another kind, or can't be made."""
 
     code = "package-unusable"
 
 
 class PackagedMediaUnusable(PackageUnusable):
     """One media file in a package can't be read, which says nothing about all others."""
+
+
+class SearchInvalid(ProfileError):
+    """Anki can't make sense of a search."""
+
+    code = "search-invalid"
+
+
+class NotesMissing(ProfileError):
+    """None of the notes that were asked for can be had from the copy."""
+
+    code = "notes-missing"
+
+
+class AnkiRefused(ProfileError):
+    """Anki's own library can't do what it was asked for with these data."""
+
+    code = "anki-refused"
