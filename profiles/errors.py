@@ -68,7 +68,7 @@ class MediaNameTaken(MediaLeftOut):
 
 
 class PackageUnusable(ProfileError):
-    """A package of Anki's (.colpkg, .apkg) can't be read, being damaged, hostile or of another kind, or can't be made."""
+    """A package of Anki's can't be read, being damaged, hostile or of another kind, or can't be made."""
 
     code = "package-unusable"
 
