@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from profiles.comparing.change import Change
-from profiles.comparing.names import OF_A_CARD, deck_names, schema_of, text_of, unlike_anki
+from profiles.comparing.schema import OF_A_CARD, schema_of, text_of, unlike_anki
 from profiles.comparing.settings import ChangedSetting, Side, compare_settings
+from profiles.decks import deck_names
 from profiles.note_types import NoteType, read_note_types
 from profiles.proof import opened_copy
 
@@ -116,7 +117,7 @@ class _Named:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self._decks = deck_names(side.connection, side.schema, side.collection)
+        self._decks = deck_names(side.connection, side.collection)
         self._note_types = read_note_types(side.collection)
 
     def note_type(self, id_: int) -> NoteType:

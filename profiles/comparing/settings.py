@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from profiles.comparing.change import Change
-from profiles.comparing.names import FIRST_SCHEMA_WITH_OPTION_TABLES, deck_names, json_column, objects_in, text_of
+from profiles.comparing.schema import FIRST_SCHEMA_WITH_OPTION_TABLES, json_column, objects_in, text_of
+from profiles.decks import deck_names
 from profiles.note_types import FIRST_SCHEMA_WITH_TABLES
 
 _NOTED_BY_ANKI: Final = frozenset({"activeDecks", "curDeck", "curModel", "lastUnburied", "nextPos"})
@@ -100,7 +101,7 @@ def _decks(side: Side) -> Iterator[tuple[object, _Stored]]:
     if side.schema < FIRST_SCHEMA_WITH_TABLES:
         yield from _objects(side, "decks", (*_BOOKKEEPING, *_COUNTS_OF_A_DAY))
         return
-    names = deck_names(side.connection, side.schema, side.collection)
+    names = deck_names(side.connection, side.collection)
     for id_, kind in side.connection.execute("SELECT id, kind FROM decks NOT INDEXED"):
         yield id_, _Stored(names.get(id_, "?"), kind, "table")
 

@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from profiles.decks import deck_names
 from profiles.deletion_log import DeletedNote
 from profiles.errors import CollectionDamaged
 from profiles.note_types import NoteType, read_note_types
 from profiles.proof import opened_copy, prove
-from profiles.recovery.decks import deck_names
 
 _SLUG_LENGTH = 40
 

@@ -1,6 +1,6 @@
-"""What decks and note types are called, whichever way the Anki that wrote a collection stored them.
+"""What can be compared of a collection, whichever way the Anki that wrote it stored it.
 
-Schema 11 and 14 keep both as JSON in the single row of `col`; from schema 15 on there are tables
+Schema 11 and 14 keep note types and decks as JSON in the single row of `col`; from schema 15 on there are tables
 (rslib/src/storage/upgrades/mod.rs).
 """
 
@@ -17,7 +17,6 @@ from profiles.note_types import FIRST_SCHEMA_WITH_TABLES
 FIRST_SCHEMA_WITH_OPTION_TABLES: Final = 14
 """Deck options and settings got tables of their own a little earlier (schema14.sql)."""
 
-_BETWEEN_LEVELS = "\x1f"
 OF_A_CARD: Final = (
     *("nid", "did", "ord", "type", "queue", "due", "ivl", "factor"),
     *("reps", "lapses", "left", "odue", "odid", "flags", "data"),
@@ -58,15 +57,6 @@ def schema_of(connection: sqlite3.Connection, collection: Path) -> int:
     return row[0]
 
 
-def deck_names(connection: sqlite3.Connection, schema: int, collection: Path) -> dict[int, str]:
-    """The full name of each deck by its id, with "::" between the levels as Anki shows it."""
-    if schema < FIRST_SCHEMA_WITH_TABLES:
-        decks = json_column(connection, "decks", collection)
-        return {_integer(deck.get("id")): text_of(deck.get("name")) for deck in objects_in(decks)}
-    rows = connection.execute("SELECT id, name FROM decks NOT INDEXED")
-    return {_integer(id_): text_of(name).replace(_BETWEEN_LEVELS, "::") for id_, name in rows}
-
-
 def json_column(connection: sqlite3.Connection, column: str, collection: Path) -> dict[str, Any]:
     """The object that a column of `col` holds as JSON, as all older schemas have it."""
     (stored,) = connection.execute(f"SELECT {column} FROM col").fetchone()  # noqa: S608 - our own word
@@ -87,14 +77,6 @@ def objects_in(found: dict[str, Any]) -> list[dict[str, Any]]:
 def text_of(value: object) -> str:
     """A name as text, whatever lies in its place."""
     return value if isinstance(value, str) else "?"
-
-
-def _integer(value: object) -> int:
-    # Old add-ons wrote some ids as text; Anki accepts both (rslib/src/notetype/schema11.rs).
-    try:
-        return int(value) if isinstance(value, int | str) else 0
-    except ValueError:
-        return 0
 
 
 def unlike_anki(collection: Path, finding: str) -> CollectionDamaged:
