@@ -196,7 +196,9 @@ def decide(
     superseded = [
         use(pack)
         for pack in _quarantined(holdings)
-        if pack in holdings.packs and not (pack in numbers and only_there[numbers[pack]])
+        if pack in holdings.packs
+        and now - holdings.packs[pack].modified >= rules.grace
+        and not (pack in numbers and only_there[numbers[pack]])
     ]
     pardon = [one for one in due if one.pack in numbers and only_there[numbers[one.pack]]]
     remove = [one for one in due if one not in pardon]

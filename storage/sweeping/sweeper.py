@@ -254,24 +254,25 @@ class Sweeper:
         Returns those that a person takes to be rightly gone.
         """
         store = self._repository.store
+        gone: list[str] = []
         if censuses:
             expected = self._expected(censuses[-1])
             replaced = {f"{one.profile_key}/{earlier}" for one in manifests for earlier in earlier_ids(one)}
             gone = sorted(expected - _names_of(live, forgotten) - replaced)
-            if gone and not self._accept_missing:
-                raise SweepRefused(
-                    f"{len(gone)} snapshots that were in {store.url} are not there any more, though nobody forgot "
-                    f"them: {', '.join(gone[:5])}{', …' if len(gone) > 5 else ''}",
-                    "See whether the disk or server is whole. If they were removed by hand, run `recollect prune "
-                    "--accept-missing`; until then nothing is removed",
-                )
-            return tuple(gone)
+        if gone and not self._accept_missing:
+            raise SweepRefused(
+                f"{len(gone)} snapshots that were in {store.url} are not there any more, though nobody forgot "
+                f"them: {', '.join(gone[:5])}{', …' if len(gone) > 5 else ''}",
+                "See whether the disk or server is whole. If they were removed by hand, run `recollect prune "
+                "--accept-missing`; until then nothing is removed",
+            )
+        # Whatever the last sweep saw: the first snapshots may have been made since, and not be listed.
         if not self._accept_missing and not live and not forgotten and store.list("packs"):
             raise SweepRefused(
                 f"{store.url} holds packs, but no snapshot at all",
                 "See whether the disk or server is whole. If it is, run `recollect prune --accept-missing`",
             )
-        return ()
+        return tuple(gone)
 
     def _expected(self, census: StoredObject) -> frozenset[str]:
         try:

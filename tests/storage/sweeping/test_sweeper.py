@@ -435,7 +435,11 @@ def test_snapshots_that_vanished_stop_a_sweep_until_a_person_accepts_it(place: P
     assert place.sweep().removed
 
 
-def test_packs_without_a_single_snapshot_stop_a_sweep(place: Place) -> None:
+@pytest.mark.parametrize("swept_before", [False, True])
+def test_packs_without_a_single_snapshot_stop_a_sweep(place: Place, swept_before: bool) -> None:
+    """Also where an earlier sweep saw that there was none: those made since may not be listed."""
+    if swept_before:
+        place.sweep()
     store_pieces(place.opened(), A)
     place.days(2)
     with pytest.raises(SweepRefused, match="no snapshot at all"):
