@@ -219,10 +219,10 @@ def test_a_file_that_could_not_be_fetched_whole_leaves_nothing_behind(repository
     with repository.write(uploads=1) as session:
         store_file(session, repository.index(), file)
         session.close()
-    (pack,) = repository.store.list("packs")
-    damaged = bytearray(repository.store.read(pack.name))
-    damaged[1000] ^= 1
-    repository.store.write(pack.name, bytes(damaged))
+    for pack in repository.store.list("packs"):
+        damaged = bytearray(repository.store.read(pack.name))
+        damaged[1000] ^= 1
+        repository.store.write(pack.name, bytes(damaged))
     with pytest.raises(Exception, match="Damage in the repository"):
         retrieve_file(repository, file.stored, tmp_path / "out", lambda _: None)
     assert not (tmp_path / "out").exists()

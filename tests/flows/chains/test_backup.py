@@ -36,8 +36,8 @@ from storage.format.audit_row import Outcome
 from storage.intake import identify_folder
 from storage.retention import RetentionLimits
 from tasks import checksum as checksum_step
-from tasks import job as job_module
 from tasks import media_reading as media_step
+from tasks import private_folder
 from tasks import snapshot as snapshot_step
 from tasks.catalog import ROUTINE, SAFETY
 from tasks.checksum import checksum
@@ -596,7 +596,7 @@ def test_the_private_copy_stays_until_its_proof_has_ended_whatever_else_goes_wro
 
     monkeypatch.setattr(snapshot_step, "prove", proved_late)
     monkeypatch.setattr(checksum_step, "identify_folder", unreachable)
-    monkeypatch.setattr(job_module, "shutil", SimpleNamespace(rmtree=rmtree))
+    monkeypatch.setattr(private_folder, "shutil", SimpleNamespace(rmtree=rmtree))
     report = back_up("Ada")
 
     assert (report.outcome, report.row.reason) == (Outcome.FAILED, StoreUnreachable.code)
