@@ -10,23 +10,20 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from profiles.collection_copy import copy_collection
 from profiles.comparing.change import Change
 from profiles.comparing.collections import CollectionDifference, compare_collections
 from profiles.discovery import Profile
-from profiles.errors import CollectionDamaged
 from profiles.media import list_media
 from recollect.progress import current_progress
-from storage.format.blob import BlobKind
 from storage.format.listing import Tree
 from storage.format.manifest import Manifest
-from storage.intake import identify_file, identify_folder
+from storage.intake import identify_folder
 from storage.repository import Repository
-from storage.retrieval import FileAtHand, folder_entries, retrieve_file
+from storage.retrieval import FileAtHand, folder_entries
+from tasks.collection_copies import present_collection, stored_collection
 from tasks.job import Job
-from tasks.media import COLLECTION, MEDIA_FOLDER, reliable
+from tasks.media import MEDIA_FOLDER, reliable
 from tasks.media_reading import MediaReader, version_of
 from tasks.private_folder import private_folder
 
@@ -64,8 +61,8 @@ def compare_with_present(repository: Repository, manifest: Manifest, profile: Pr
     Raises what copying the present one, or fetching the other one, raises.
     """
     with private_folder() as folder:
-        present = _present(repository, profile, folder / "present.anki2")
-        stored = _stored(repository, manifest, folder / "stored.anki2", present)
+        present = present_collection(repository, profile, folder / "present.anki2")
+        stored = stored_collection(repository, manifest, folder / "stored.anki2", present)
         return compare_collections(present.path, stored.path)
 
 
@@ -85,9 +82,9 @@ def compare_states(repository: Repository, before: State, after: State) -> Diffe
         for name, state in sorted((("before", before), ("after", after)), key=lambda one: isinstance(one[1], Manifest)):
             target = folder / f"{name}.anki2"
             if isinstance(state, Manifest):
-                copies[name] = _stored(repository, state, target, at_hand)
+                copies[name] = stored_collection(repository, state, target, at_hand)
             else:
-                copies[name] = _present(repository, state.profile, target)
+                copies[name] = present_collection(repository, state.profile, target)
             at_hand = copies[name]
         collection = compare_collections(copies["before"].path, copies["after"].path)
     return Difference(_described(before), _described(after), collection, _media(repository, before, after))
@@ -101,29 +98,6 @@ def _media(repository: Repository, before: State, after: State) -> FilesDifferen
     ):
         return FilesDifference()
     return _files(_media_of(repository, before), _media_of(repository, after))
-
-
-def _present(repository: Repository, profile: Profile, target: Path) -> FileAtHand:
-    with current_progress().stage(f"{profile.name}: copying the collection", None) as stage:
-        evidence = copy_collection(profile.collection, target, progress=stage)
-    identified = identify_file(
-        repository.seal,
-        COLLECTION,
-        target,
-        kind=BlobKind.PAGE,
-        piece_bytes=evidence.page_size,
-        advance=lambda _: None,
-    )
-    return FileAtHand(target, evidence.page_size, identified.pieces)
-
-
-def _stored(repository: Repository, manifest: Manifest, target: Path, at_hand: FileAtHand | None) -> FileAtHand:
-    stored = manifest.file(COLLECTION)
-    if stored is None:
-        raise CollectionDamaged(f"The snapshot {manifest.id} holds no collection", "Name another snapshot")
-    with current_progress().stage(f"{manifest.profile}: fetching the collection", stored.size) as stage:
-        pieces = retrieve_file(repository, stored, target, stage.advance, at_hand=at_hand)
-    return FileAtHand(target, stored.piece_bytes, pieces)
 
 
 def _media_of(repository: Repository, state: State) -> Mapping[bytes, Tree | None]:

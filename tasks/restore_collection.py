@@ -14,9 +14,10 @@ from profiles.errors import CollectionDamaged, SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
 from profiles.proof import prove
 from recollect.progress import current_progress
-from storage.format.manifest import Manifest, StoredFile
+from storage.format.manifest import Manifest
 from storage.repository import Repository
 from storage.retrieval import retrieve_file
+from tasks.collection_copies import collection_of
 from tasks.media import COLLECTION, DELETION_LOG
 from tasks.step import step
 
@@ -38,7 +39,7 @@ def restore_collection(
     In place it is also marked so that the next sync asks which side to keep, instead of undoing the restore. `kept`
     is None where there was no collection; nothing is replaced that came, or changed, since.
     """
-    stored = _collection_of(manifest)
+    stored = collection_of(manifest)
     prepared = folder / f".recollect-{secrets.token_hex(8)}.anki2"
     try:
         with (
@@ -86,13 +87,6 @@ def _refuse_if_changed(collection: Path, kept: Kept | None) -> None:
             f"{collection} has changed since its present state was kept, so nothing was restored",
             "Close Anki, then restore again",
         )
-
-
-def _collection_of(manifest: Manifest) -> StoredFile:
-    stored = manifest.file(COLLECTION)
-    if stored is None:
-        raise CollectionDamaged(f"The snapshot {manifest.id} holds no collection", "Restore another snapshot")
-    return stored
 
 
 def _prove(prepared: Path, manifest: Manifest) -> None:

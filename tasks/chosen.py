@@ -1,0 +1,47 @@
+"""Which stored profile and which snapshot a person means, where this computer's own profiles count first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from recollect.errors import RecollectError
+from storage.errors import SnapshotUnknown
+from storage.format.manifest import Manifest, ProfileKey
+from storage.repository import Repository
+from tasks.catalog import LATEST, Catalog, StoredProfile, choose_profile, choose_snapshot, find_snapshot, read_catalog
+from tasks.place import found_profiles, key_of
+
+
+def chosen_profile(catalog: Catalog, profile: str | None, snapshots: Sequence[str] = ()) -> StoredProfile:
+    """The profile of that name or key; without one the profile that a snapshot named by its id is of, or the only one.
+
+    Raises SnapshotUnknown where that is none, or more than one.
+    """
+    if profile is not None:
+        return choose_profile(catalog, profile, _own_keys().get(profile))
+    by_id = [find_snapshot(catalog, one)[0] for one in snapshots if one != LATEST]
+    if by_id:
+        return by_id[0]
+    if len(catalog.profiles) == 1:
+        return catalog.profiles[0]
+    raise SnapshotUnknown(
+        f"The repository {catalog.url} holds "
+        + ("several profiles, and it was not said which one is meant" if catalog.profiles else "no snapshots yet"),
+        "Name it with --profile, or name a snapshot by its id" if catalog.profiles else "Run `recollect backup` first",
+    )
+
+
+def chosen_manifest(repository: Repository, snapshot: str = LATEST, profile: str | None = None) -> Manifest:
+    """The snapshot that is meant by *latest* or an id, of the profile of that name or key where one is given."""
+    catalog = read_catalog(repository)
+    if snapshot == LATEST or profile is not None:
+        return repository.manifest(choose_snapshot(chosen_profile(catalog, profile), snapshot))
+    return repository.manifest(find_snapshot(catalog, snapshot)[1])
+
+
+def _own_keys() -> dict[str, ProfileKey]:
+    """The keys of this computer's profiles, by name; none where there is no Anki."""
+    try:
+        return {one.name: key_of(one) for one in found_profiles().profiles}
+    except RecollectError:
+        return {}
