@@ -14,7 +14,7 @@ from profiles.errors import CollectionDamaged, SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
 from profiles.proof import prove
 from recollect.progress import current_progress
-from storage.format.manifest import Manifest
+from storage.format.manifest import Manifest, SnapshotId
 from storage.repository import Repository
 from storage.retrieval import retrieve_file
 from tasks.collection_copies import collection_of
@@ -28,6 +28,8 @@ class Kept:
 
     stamp: SourceStamp
     damaged: bool = False
+    snapshot: SnapshotId | None = None
+    """The safety snapshot that keeps it; None where its files were set aside instead."""
 
 
 @step("restore-collection", retried=True)

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from flows.chains.backup import back_up
-from profiles.collection_copy import stamp
+from flows.chains.safety import keep_present_state, local_profile, refuse_while_open
 from profiles.comparing.collections import CollectionDifference
 from profiles.discovery import Profile
-from profiles.durable import told_plainly
-from profiles.errors import AnkiIsOpen, CollectionDamaged, ProfileUnknown, SourceBusy, TargetUnusable
+from profiles.errors import ProfileUnknown, TargetUnusable
 from profiles.install_media import MediaAction, prepare_empty_target
-from profiles.lock_probe import holder_of
-from profiles.set_aside import set_aside
 from recollect.errors import RecollectError
-from storage.errors import Damaged, StoreFull, StoreReadOnly, StoreRefused
+from storage.errors import Damaged
 from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
@@ -26,8 +21,8 @@ from tasks.catalog import LATEST, SAFETY, StoredProfile, choose_profile, choose_
 from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines
 from tasks.media import COLLECTION, MEDIA_FOLDER
-from tasks.place import found_profiles, key_of, open_named
-from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
+from tasks.place import key_of, open_named
+from tasks.restore_collection import restore_collection, restore_deletion_log
 from tasks.restore_media import MediaPlan, RestoredMedia, plan_media_restore, restore_media, tell_all
 
 SYNC_ADVICE = (
@@ -38,8 +33,6 @@ ELSEWHERE_ADVICE = (
     "To go on with it in Anki, restore it with --in-place into a profile there: a collection that is copied over by "
     "hand is silently undone by the next sync"
 )
-_UNSTORABLE = {trouble.code for trouble in (CollectionDamaged, StoreReadOnly, StoreFull, StoreRefused)}
-"""Troubles of the safety snapshot that must not stop a restore on the bad day; the files are set aside instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +94,11 @@ def plan_restore(
 
     It is `compared` with the profile's present collection, unless told otherwise where that is to be replaced.
     """
-    local = _local(profile_name)
+    local = local_profile(profile_name)
     catalog = read_catalog(repository)
     stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
     # A profile that is named by its key, to tell it from a namesake's on another computer.
-    local = local or _local(stored.name)
+    local = local or local_profile(stored.name)
     if to is None and local is None:
         raise ProfileUnknown(
             f"There is no profile named {stored.name!r} on this computer to restore in place",
@@ -139,11 +132,11 @@ def restore(
     repository = open_named(repository_name)
     with audited("restore", profile_name, repository) as audit:
         if to is None:
-            _refuse_while_open(_local(profile_name))
+            refuse_while_open(local_profile(profile_name))
         plan = plan_restore(repository, profile_name, snapshot, to=to)
         audit.profile, audit.profile_key = plan.manifest.profile, plan.manifest.profile_key
         audit.note(snapshot=plan.manifest.id)
-        _refuse_while_open(plan.profile)
+        refuse_while_open(plan.profile)
         if confirmed(plan):
             with audit.timed("restore"):
                 _carry_out(repository, plan, audit, repository_name)
@@ -157,7 +150,8 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
     manifest = plan.manifest
     kept = None
     if plan.profile:
-        kept = _keep_present_state(plan.profile, plan.media, audit, repository_name)
+        replaced = [plan.media.folder / one.name for one in plan.media.steps if one.action is MediaAction.REPLACE]
+        kept = keep_present_state(plan.profile, audit, repository_name, replaced_media=replaced)
     else:
         prepare_empty_target(plan.folder)
     collection_bytes = restore_collection(
@@ -198,52 +192,6 @@ def _refuse_to_call_it_whole(plan: RestorePlan, media: RestoredMedia) -> None:
             f"{lost} of {len(plan.media.steps) + plan.media.lost_files} media files of the snapshot {snapshot} are "
             f"damaged in the repository and could not be restored; all else is restored in {plan.folder}",
             advice,
-        )
-
-
-def _keep_present_state(profile: Profile, media: MediaPlan, audit: Audit, repository_name: str) -> Kept | None:
-    """Nothing is put in place of a collection that could not be kept; returns the state that was, if there is one."""
-    with told_plainly(f"The profile's folder {profile.folder} could not be made"):
-        profile.folder.mkdir(parents=True, exist_ok=True)
-    if not profile.collection.exists():
-        return None
-    present = stamp(profile.collection)
-    safety = back_up(profile.name, repository_name, purpose=SAFETY)
-    if safety.row.snapshot is not None:  # stored, or unchanged, whatever went wrong after that
-        audit.remarks.append(f"The state before is kept as the safety snapshot {safety.row.snapshot}")
-    elif safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
-        replaced = [media.folder / step.name for step in media.steps if step.action is MediaAction.REPLACE]
-        folder = set_aside(profile.collection, datetime.now(UTC), media=replaced)
-        audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")
-        return Kept(present, damaged=safety.row.reason == CollectionDamaged.code)
-    elif safety.outcome is Outcome.SKIPPED:
-        raise SourceBusy(f"Nothing was restored: {safety.message}", "Close Anki, then restore again")
-    else:
-        raise RecollectError(
-            f"Nothing was restored, for the present state could not be kept: {safety.message}",
-            "Mend that first, or restore into an empty folder with --to",
-        )
-    return Kept(present)
-
-
-def _local(profile_name: str) -> Profile | None:
-    """This machine's profile of that name, if Anki is here at all and knows it."""
-    try:
-        profiles = found_profiles().profiles
-    except RecollectError:
-        return None
-    exact = [profile for profile in profiles if profile.name == profile_name]
-    alike = [profile for profile in profiles if profile.name.casefold() == profile_name.casefold()]
-    return exact[0] if exact else alike[0] if len(alike) == 1 else None
-
-
-def _refuse_while_open(profile: Profile | None) -> None:
-    holder = holder_of(profile.collection) if profile else None
-    if profile and holder:
-        who = f" (process {holder.pid}{f', {holder.command}' if holder.command else ''})" if holder.pid else ""
-        raise AnkiIsOpen(
-            f"Anki has the collection of {profile.name} open{who}, so nothing was restored",
-            "Close Anki, then restore again",
         )
 
 

@@ -436,6 +436,8 @@ def test_damage_is_told_in_a_sentence_and_nothing_half_written_stays(
     house: House, tmp_path: Path, damage: object, in_place: bool
 ) -> None:
     back_up_well()
+    # What the present state shares with the snapshot is stored anew by the safety snapshot.
+    add_note(house.collection(), "not in the snapshot")
     damage(Path(house.repo))  # type: ignore[operator]
     shutil.rmtree(house.cache / "repositories")
     collection, media = tables_of(house.collection()), digests(house.media())
