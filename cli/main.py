@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": "Show what became of a profile between two snapshots, or since one: notes, cards, reviews, media and "
     "settings.",
     "restore": "Restore a snapshot, into an empty folder or in place.",
+    "undo": "Undo the last restore in place, or whatever else kept a profile first: put back the state before it.",
     "forget": "Move snapshots to the trash. They can be had back for a week; the last good one of a profile can't be "
     "forgotten.",
     "prune": "Let go of snapshots over the retention limits (Anki's own rule), and free the space that nothing needs "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +16,20 @@ from cli.output import say, say_trouble, show_json, show_text
 from cli.progress import progress_bars
 from cli.server import use_server
 from cli.session import Exit, session, usage
-from flows.chains.restore import RestorePlan, plan_restore
 from flows.chains.restore import restore as restore_chain
+from flows.chains.restore_plan import RestorePlan, Wanted, plan_restore, wanted_from
 from profiles.install_media import MediaAction
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
 from tasks.catalog import LATEST
 from tasks.place import open_named
+
+
+class MediaFate(StrEnum):
+    """What becomes of media files that the snapshot does not hold."""
+
+    KEEP = "keep"
+    EXACT = "exact"
 
 
 def restore(
@@ -35,6 +43,26 @@ def restore(
     in_place: Annotated[
         bool, typer.Option("--in-place", metavar="", help="Restore over the profile itself. Anki must be closed.")
     ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="WHAT",
+            help="Nothing but this: `collection`, `media`, or media files that match a pattern such as '*.mp3'; may be "
+            "repeated.",
+        ),
+    ] = None,
+    media: Annotated[
+        MediaFate,
+        typer.Option(
+            "--media",
+            help="In place, media files that the snapshot does not hold stay (keep), or go to Anki's trash for media "
+            "(exact).",
+        ),
+    ] = MediaFate.KEEP,
+    partial: Annotated[
+        bool, typer.Option("--partial", metavar="", help="End well even if some media are damaged in the repository.")
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", metavar="", help="Only show what would be done.")] = False,
     yes: Annotated[bool, typer.Option("--yes", metavar="", help="Do not ask before restoring in place.")] = False,
     base: Base = None,
@@ -45,7 +73,7 @@ def restore(
 ) -> None:
     """Restore a snapshot, into an empty folder or in place.
 
-    In place the present state is kept as a snapshot first, and no media file is deleted.
+    In place the present state is kept as a snapshot first, and `recollect undo` brings it back.
 
     Example: recollect restore Ada --to ~/ada-restored
     """
@@ -54,31 +82,37 @@ def restore(
     if in_place and not (plan or yes or is_anyone_there()):
         raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
     with session(config, base=base, repo=repo):
+        wanted = wanted_from(only or (), exact_media=media is MediaFate.EXACT, partial=partial)
         if plan:
-            planned = plan_restore(open_named(), profile, snapshot, to=to, compared=True)
+            planned = plan_restore(open_named(), profile, snapshot, to=to, wanted=wanted, compared=True)
             if as_json:
                 show_json(_plan_json(planned))
             else:
                 show_text(planned.as_text())
             return
-        report = _run(profile, snapshot, to, ask=in_place and not yes, on_server=use_server(server))
-        if as_json:
-            show_json(report_json(report))
-        if report.outcome is not Outcome.COMPLETED:
-            say_trouble(report.message)
-        elif not as_json:
-            show_text(report.message)
-        for remark in report.remarks:
-            say(remark)
-        if report.outcome is not Outcome.COMPLETED:
-            raise typer.Exit(Exit.FAILED)
+        report = _run(profile, snapshot, to, wanted, ask=in_place and not yes, on_server=use_server(server))
+        show_restored(report, as_json=as_json)
 
 
-def _run(profile: str, snapshot: str, to: Path | None, *, ask: bool, on_server: bool) -> Report:
+def show_restored(report: Report, *, as_json: bool) -> None:
+    """Tell how a restore ended, and end the command so."""
+    if as_json:
+        show_json(report_json(report))
+    if report.outcome is not Outcome.COMPLETED:
+        say_trouble(report.message)
+    elif not as_json:
+        show_text(report.message)
+    for remark in report.remarks:
+        say(remark)
+    if report.outcome is not Outcome.COMPLETED:
+        raise typer.Exit(Exit.FAILED)
+
+
+def _run(profile: str, snapshot: str, to: Path | None, wanted: Wanted, *, ask: bool, on_server: bool) -> Report:
     if on_server:
         if ask:
-            plan = plan_restore(open_named(), profile, snapshot, to=to)
-            if not _confirmed(plan):
+            plan = plan_restore(open_named(), profile, snapshot, to=to, wanted=wanted)
+            if not confirm_plan(plan):
                 say("Nothing was restored: the plan was not confirmed")
                 raise typer.Exit(Exit.FAILED)
             # What *latest* means may have changed while the plan was read.
@@ -87,17 +121,19 @@ def _run(profile: str, snapshot: str, to: Path | None, *, ask: bool, on_server: 
 
         # Prefect writes to the terminal itself.
         with progress_bars(visible=False):
-            return restore_on_server(profile, snapshot, str(to) if to else None)
+            return restore_on_server(profile, snapshot, str(to) if to else None, wanted)
     with progress_bars():
-        return restore_chain(profile, snapshot, to=to, confirmed=_confirmed if ask else _show_plan)
+        return restore_chain(profile, snapshot, to=to, wanted=wanted, confirmed=confirm_plan if ask else show_plan)
 
 
-def _show_plan(plan: RestorePlan) -> bool:
+def show_plan(plan: RestorePlan) -> bool:
+    """Show a plan that nobody is asked about."""
     say(plan.as_text())
     return True
 
 
-def _confirmed(plan: RestorePlan) -> bool:
+def confirm_plan(plan: RestorePlan) -> bool:
+    """Show a plan, and ask whether to go on."""
     say(plan.as_text())
     return ask_yes("Restore this?")
 
@@ -113,5 +149,6 @@ def _plan_json(plan: RestorePlan) -> dict[str, object]:
         "in_place": plan.profile is not None,
         **{name: facts.get(name) for name in ("notes", "cards", "reviews")},
         **{f"media_{action}": plan.media.count(action) for action in MediaAction},
+        "media_trashed": list(plan.media.surplus),
         "difference": None if plan.difference is None else collection_json(plan.difference),
     }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flows.backup_all import back_up_all
 from flows.chains.backup import BackupOfAll
+from flows.chains.restore_plan import ALL, Wanted
 from flows.restore import restore_profile
 from flows.states import kept, report_of
 from tasks.audit import Report
@@ -16,6 +17,17 @@ def back_up_all_on_server(names: Sequence[str], *, force: bool, accept: bool = F
     return kept(back_up_all(list(names) or None, force=force, accept=accept, return_state=True), BackupOfAll)
 
 
-def restore_on_server(profile: str, snapshot: str, to: str | None) -> Report:
+def restore_on_server(profile: str, snapshot: str, to: str | None, wanted: Wanted = ALL) -> Report:
     """Run the flow *restore-profile*. Raises what kept it from reporting."""
-    return report_of(restore_profile(profile, snapshot, to, in_place=to is None, return_state=True))
+    return report_of(
+        restore_profile(
+            profile,
+            snapshot,
+            to,
+            in_place=to is None,
+            only=list(wanted.only),
+            exact_media=wanted.exact_media,
+            partial=wanted.partial,
+            return_state=True,
+        )
+    )

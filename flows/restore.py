@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
 from flows.chains.restore import restore
+from flows.chains.restore_plan import RestorePlan, wanted_from
 from flows.parameters import ProfileName, RepositoryName
 from flows.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
@@ -20,22 +22,44 @@ def restore_profile(
     snapshot: str = "latest",
     to: str | None = None,
     in_place: bool = False,
+    only: list[str] | None = None,
+    exact_media: bool = False,
+    partial: bool = False,
     repository: RepositoryName = "default",
 ) -> State[Any]:
-    """Restore a snapshot of an Anki profile, into an empty folder or in place.
+    """Restore a snapshot of an Anki profile, into an empty folder or in place. The plan is shown as an artifact.
 
     Args:
         profile: The profile's name, as Anki shows it.
         snapshot: "latest", or a snapshot's id.
         to: The full path of an empty folder to restore into; leave it empty to restore in place.
         in_place: Restore over the profile itself; Anki must be closed. The present state is kept as a snapshot first.
+        only: Nothing but these: "collection", "media", or patterns of media files such as *.mp3. Empty: all.
+        exact_media: In place, move media files that the snapshot does not hold to Anki's trash for media.
+        partial: Take it as complete even if some media files are damaged in the repository and can't come back.
         repository: Where from: "default", or the name of a repository in the settings.
     """
     return in_a_state(
         lambda: state_of(
-            restore(profile, snapshot, to=_target(to, in_place=in_place), repository_name=repository),
+            restore(
+                profile,
+                snapshot,
+                to=_target(to, in_place=in_place),
+                wanted=wanted_from(only or (), exact_media=exact_media, partial=partial),
+                repository_name=repository,
+                confirmed=_shown,
+            ),
         )
     )
+
+
+def _shown(plan: RestorePlan) -> bool:
+    # As code: what people wrote on their cards is no Markdown.
+    text = "".join(f"    {line}\n" for line in plan.as_text().splitlines())
+    create_markdown_artifact(
+        text, key="restore-plan", description=f"What restoring {plan.manifest.profile} was about to do"
+    )
+    return True
 
 
 def _target(to: str | None, *, in_place: bool) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
@@ -29,9 +30,9 @@ class FileAtHand:
     pieces: Sequence[BlobId]
 
     def those_of(self, wanted: Container[BlobId], seal: Seal) -> Iterator[tuple[BlobId, bytes]]:
-        """Each of the pieces that are `wanted` once, as far as the file still holds it."""
+        """Each of the pieces that are `wanted` once, as far as the file still holds it, and can be read."""
         given: set[BlobId] = set()
-        with self.path.open("rb") as file:
+        with contextlib.suppress(OSError), self.path.open("rb") as file:
             for number, piece in enumerate(self.pieces):
                 if piece in given or piece not in wanted:
                     continue

@@ -39,7 +39,7 @@ def collection_lines(difference: CollectionDifference, words: Words) -> list[str
     for change in Change:
         names = [f"{setting.kind} {setting.name!r}" for setting in difference.settings if setting.change is change]
         if names:
-            lines.append(f"settings {words[change]}: {_names(names)}")
+            lines.append(f"settings {words[change]}: {some_names(names)}")
     return lines
 
 
@@ -65,7 +65,7 @@ def _media_lines(media: FilesDifference) -> Iterator[str]:
     for change in Change:
         names = media.of(change)
         if names:
-            yield f"media files {change}: {len(names)} ({_names(names)})"
+            yield f"media files {change}: {len(names)} ({some_names(names)})"
 
 
 def _note_text(note: ChangedNote) -> str:
@@ -84,6 +84,7 @@ def _first(lines: Iterable[str], count: int, shown: int, of_what: str) -> list[s
     return [line for line, _ in zip(lines, range(shown), strict=False)] + more
 
 
-def _names(names: Sequence[str]) -> str:
+def some_names(names: Sequence[str]) -> str:
+    """The first of the names, and how many more there are."""
     more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
     return ", ".join(names[:_NAMES_SHOWN]) + more

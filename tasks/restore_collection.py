@@ -14,10 +14,10 @@ from profiles.errors import CollectionDamaged, SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
 from profiles.proof import prove
 from recollect.progress import current_progress
-from storage.format.manifest import Manifest, SnapshotId
+from storage.format.manifest import Manifest
 from storage.repository import Repository
-from storage.retrieval import retrieve_file
-from tasks.collection_copies import collection_of
+from storage.retrieval import FileAtHand, retrieve_file
+from tasks.collection_copies import at_hand, collection_of
 from tasks.media import COLLECTION, DELETION_LOG
 from tasks.step import step
 
@@ -28,8 +28,6 @@ class Kept:
 
     stamp: SourceStamp
     damaged: bool = False
-    snapshot: SnapshotId | None = None
-    """The safety snapshot that keeps it; None where its files were set aside instead."""
 
 
 @step("restore-collection", retried=True)
@@ -48,7 +46,8 @@ def restore_collection(
             current_progress().stage(f"{manifest.profile}: restoring the collection", stored.size) as stage,
             told_plainly(f"The collection could not be written to {folder}"),
         ):
-            retrieve_file(repository, stored, prepared, stage.advance)
+            near = _present(repository, folder / COLLECTION, stored.piece_bytes) if in_place else None
+            retrieve_file(repository, stored, prepared, stage.advance, at_hand=near)
         _prove(prepared, manifest)
         if in_place:
             stamp_for_one_way_sync(prepared, time.time_ns() // 1_000_000)
@@ -80,6 +79,17 @@ def restore_deletion_log(repository: Repository, manifest: Manifest, folder: Pat
     with told_plainly(f"{target} could not be written"):
         retrieve_file(repository, stored, prepared, lambda _: None)
         prepared.replace(target)
+
+
+def _present(repository: Repository, collection: Path, piece_bytes: int) -> FileAtHand | None:
+    """The file that is to be replaced: it shares most of its pages with what takes its place.
+
+    Each page is taken only for what it is, so it may be damaged, or have a log beside it that knows better.
+    """
+    try:
+        return at_hand(repository, collection, piece_bytes)
+    except OSError:
+        return None
 
 
 def _refuse_if_changed(collection: Path, kept: Kept | None) -> None:

@@ -6,12 +6,15 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from profiles.durable import told_plainly
 from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable
 from profiles.install_media import MediaAction, MediaStep, finish_media, plan_media, write_media_file
 from profiles.media import FileChanged, FileVanished, MediaFile, read_parts
+from profiles.media_trash import move_to_media_trash, surplus_media
+from recollect.errors import RecollectError
 from recollect.progress import current_progress
 from storage.errors import Damaged
 from storage.format.blob import PART_BYTES
@@ -32,6 +35,12 @@ _TOLD = 20
 """So many files are named to a person; the log names all."""
 
 
+class MediaUncertain(RecollectError):
+    """It can't be told for sure which media files a snapshot consists of."""
+
+    code = "media-uncertain"
+
+
 @dataclass(frozen=True, slots=True)
 class MediaPlan:
     """What a restore does to a media folder: only `steps` that add or replace write anything."""
@@ -46,6 +55,10 @@ class MediaPlan:
     """Files that a damaged part of the listing would have named; all others are in `steps`."""
     lost_files: int = 0
     """How many those are."""
+    surplus: tuple[str, ...] = ()
+    """Files that the snapshot does not hold, and that go to Anki's trash for media."""
+    bytes_added: int = 0
+    """How much more room it takes, not counting what is replaced."""
 
     def count(self, action: MediaAction) -> int:
         """How many files that is done to."""
@@ -81,8 +94,14 @@ class RestoredMedia:
         return [*_first([f"Damaged in the repository: {name!r}" for name in self.damaged]), *_first(self.left_out)]
 
 
-def plan_media_restore(repository: Repository, manifest: Manifest, folder: Path) -> MediaPlan:
-    """Compare the snapshot's media with those in `folder`, by content."""
+def plan_media_restore(
+    repository: Repository, manifest: Manifest, folder: Path, *, matching: Sequence[str] = (), exact: bool = False
+) -> MediaPlan:
+    """Compare the snapshot's media with those in `folder`, by content.
+
+    With patterns (of the shell) only files whose names match one of `matching` count. `exact` means that what the
+    snapshot does not hold goes; raises MediaUncertain where that can't be told for sure.
+    """
     # A media folder that its owner moved to another disk is a link; what lies behind it is meant.
     resolved = Path(os.path.realpath(folder))
     lacking = manifest.facts.get("media_left_out")
@@ -91,12 +110,27 @@ def plan_media_restore(repository: Repository, manifest: Manifest, folder: Path)
     try:
         entries, nameless = _entries(repository, manifest, lost)
     except Damaged as trouble:
+        if exact:
+            raise _unsure(manifest, str(trouble.problem)) from trouble
         return MediaPlan(resolved, (), lacking, trouble)
+    listed = len(entries) + len(nameless)
+    surplus = _surplus(manifest, entries, nameless, resolved, lacking=lacking, lost=lost) if exact else ()
+    if matching:
+        entries = {name: entry for name, entry in entries.items() if _matches(name, matching)}
+        nameless = [step for step in nameless if _matches(step.name, matching)]
     wanted = [(name, entry.size) for name, entry in entries.items()]
     steps = plan_media(wanted, resolved, lambda path, name: _same(repository, path, entries[name]))
     stored = manifest.folder(MEDIA_FOLDER)
-    lost_files = stored.entries.count - len(entries) - len(nameless) if stored and lost else 0
-    return MediaPlan(resolved, (*steps, *nameless), lacking, lost=tuple(lost), lost_files=lost_files)
+    added = sum(entries[step.name].size for step in steps if step.action is MediaAction.ADD)
+    return MediaPlan(
+        resolved,
+        (*steps, *nameless),
+        lacking,
+        lost=tuple(lost),
+        lost_files=stored.entries.count - listed if stored and lost else 0,
+        surplus=surplus,
+        bytes_added=added,
+    )
 
 
 @step("restore-media", retried=True)
@@ -141,6 +175,15 @@ def restore_media(
     )
 
 
+@step("remove-surplus-media", retried=True)
+def remove_surplus_media(plan: MediaPlan, trash: Path) -> int:
+    """Move what the snapshot does not hold to Anki's trash for media; returns how many files that were."""
+    moved = move_to_media_trash(plan.surplus, plan.folder, trash)
+    if moved:
+        finish_media(plan.folder)
+    return moved
+
+
 def tell_all(plan: MediaPlan, restored: RestoredMedia) -> None:
     """Name in the log every file that did not come back."""
     for media_step in plan.steps:
@@ -152,6 +195,36 @@ def tell_all(plan: MediaPlan, restored: RestoredMedia) -> None:
         logger.warning("The media file %r is damaged in the repository and was not restored", name)
     for sentence in restored.left_out:
         logger.warning("%s", sentence)
+
+
+def _surplus(
+    manifest: Manifest,
+    entries: Iterable[str],
+    nameless: Sequence[MediaStep],
+    folder: Path,
+    *,
+    lacking: int,
+    lost: Sequence[LostRange],
+) -> tuple[str, ...]:
+    """What goes for the sake of exactness: only where the snapshot is known to hold all that there was."""
+    if manifest.folder(MEDIA_FOLDER) is None:
+        raise _unsure(manifest, "it holds no media at all")
+    if lost or nameless:
+        raise _unsure(manifest, "not all of its media files can be listed")
+    if lacking:
+        raise _unsure(manifest, f"{lacking} media files could not be read when it was taken")
+    return surplus_media(entries, folder)
+
+
+def _unsure(manifest: Manifest, why: str) -> MediaUncertain:
+    return MediaUncertain(
+        f"It can't be told which media files the snapshot {manifest.id} should not have: {why}",
+        "Restore without --media exact, which removes nothing; or name another snapshot",
+    )
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _first(sentences: Sequence[str]) -> list[str]:

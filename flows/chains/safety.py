@@ -16,7 +16,6 @@ from profiles.set_aside import set_aside
 from recollect.errors import RecollectError
 from storage.errors import StoreFull, StoreReadOnly, StoreRefused
 from storage.format.audit_row import Outcome
-from storage.format.manifest import SnapshotId
 from tasks.audit import Audit
 from tasks.catalog import SAFETY
 from tasks.place import found_profiles
@@ -44,7 +43,7 @@ def keep_present_state(
     stored = safety.row.snapshot
     if stored is not None:  # stored, whatever went wrong after that
         audit.remarks.append(f"The state before is kept as the safety snapshot {stored}")
-        return Kept(present, snapshot=SnapshotId(stored))
+        return Kept(present)
     if safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
         folder = set_aside(profile.collection, datetime.now(UTC), media=list(replaced_media))
         audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")

@@ -63,3 +63,18 @@ def test_a_damaged_pack_is_told_in_a_sentence(stocked: Desk) -> None:
     assert "amage" in ran.err
     assert "Traceback" not in ran.err
     assert not (stocked.home / "restored" / "collection.anki2").exists()
+
+
+def test_the_plan_of_exact_media_names_all_that_would_go(stocked: Desk) -> None:
+    (stocked.base / "Ada" / "collection.media" / "mine alone.png").write_bytes(b"mine alone")
+    plan = stocked.call("restore", "Ada", "--in-place", "--media", "exact", "--plan", "--json").json
+    assert plan["media_trashed"] == ["mine alone.png"]
+    ran = stocked.call("restore", "Ada", "--in-place", "--media", "exact", "--yes")
+    assert ran.code == 0
+    assert "'mine alone.png'" in ran.err
+    assert (stocked.base / "Ada" / "media.trash" / "mine alone.png").exists()
+
+
+def test_a_part_is_restored_by_its_pattern(stocked: Desk) -> None:
+    assert stocked.call("restore", "Ada", "--to", "restored", "--only", "red.*").code == 0
+    assert [path.name for path in (stocked.home / "restored" / "collection.media").iterdir()] == ["red.png"]

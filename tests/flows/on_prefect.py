@@ -73,6 +73,11 @@ class Run:
             key=lambda run: run.began,
         )
 
+    def artifacts(self) -> dict[str, str]:
+        """What the run left for people to read, by key."""
+        found = _asked(self.server, "artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [self.id]}}})
+        return {artifact["key"]: artifact["data"] for artifact in found}
+
     def log(self) -> str:
         """The log of the run and of its tasks, as the server holds it."""
         lines = _asked(self.server, "logs/filter", {"logs": {"flow_run_id": {"any_": [self.id]}}})

@@ -25,6 +25,7 @@ from profiles.unicase import register
 from recollect.settings import Settings, load_settings
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, Outcome
+from storage.format.blob import BlobId, pack_name
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
 from storage.stores.address import open_store
@@ -266,6 +267,17 @@ def crash_anki(collection: Path, *added: str) -> None:
     """Let a real Anki add notes and die, which leaves them in the write-ahead log."""
     subprocess.run([sys.executable, "-c", _ANKI_THAT_CRASHES, str(collection), *added], check=False)
     assert collection.with_name(f"{COLLECTION}-wal").stat().st_size > 0
+
+
+def spoil(house: House, blob: BlobId) -> None:
+    """Change a byte in the middle of a stored piece, in the repository's own file."""
+    place = house.repository.index().find(blob)
+    assert place is not None
+    pack = Path(house.repo) / pack_name(place.pack)
+    content = bytearray(pack.read_bytes())
+    content[place.offset + place.stored // 2] ^= 1
+    pack.write_bytes(content)
+    shutil.rmtree(house.cache / "repositories")
 
 
 def never(*_: object, **__: object) -> Any:

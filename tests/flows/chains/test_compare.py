@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from flows.chains.compare import NOW, compare
-from flows.chains.restore import plan_restore, restore
+from flows.chains.restore import restore
+from flows.chains.restore_plan import plan_restore
 from profiles.comparing.change import Change
 from profiles.comparing.collections import Counts
 from storage.errors import Damaged, SnapshotUnknown

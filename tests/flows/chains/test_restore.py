@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from flows.chains.backup import back_up, back_up_several
-from flows.chains.restore import SYNC_ADVICE, RestorePlan, plan_restore, restore
+from flows.chains.restore import SYNC_ADVICE, restore
+from flows.chains.restore_plan import RestorePlan, plan_restore
 from profiles.errors import MediaLeftOut
 from profiles.lock_probe import holder_of
 from recollect.errors import RecollectError
@@ -37,6 +38,7 @@ from tests.flows.chains.house import (
     fronts,
     never,
     opened,
+    spoil,
     tables_of,
     through_faults,
     tree_of,
@@ -415,8 +417,8 @@ def test_of_two_computers_with_a_profile_of_one_name_the_own_one_is_meant(house:
 def _flip_packs(repo: Path) -> None:
     for pack in repo.joinpath("packs").rglob("*.pack"):
         content = bytearray(pack.read_bytes())
-        # Beyond the header, so that some blob is hit and not only the table.
-        for at in range(len(content) // 8, len(content), len(content) // 8):
+        # Beyond the header, so that blobs are hit and not only the table; closely, for a few blobs may be all it takes.
+        for at in range(len(content) // 8, len(content), 64):
             content[at] ^= 1
         pack.write_bytes(content)
 
@@ -457,17 +459,6 @@ def test_damage_is_told_in_a_sentence_and_nothing_half_written_stays(
 # What is whole comes back, whatever is not
 
 
-def _spoil(house: House, blob: BlobId) -> None:
-    """Change a byte in the middle of a stored piece, in the repository's own file."""
-    place = house.repository.index().find(blob)
-    assert place is not None
-    pack = Path(house.repo) / pack_name(place.pack)
-    content = bytearray(pack.read_bytes())
-    content[place.offset + place.stored // 2] ^= 1
-    pack.write_bytes(content)
-    shutil.rmtree(house.cache / "repositories")
-
-
 def _stored_media(house: House) -> StoredFolder:
     stored = house.manifest(house.snapshots()[-1]).folder("collection.media")
     assert stored is not None
@@ -484,7 +475,7 @@ def _piece_of(house: House, name: bytes) -> BlobId:
 def test_one_damaged_picture_costs_no_other(house: House, tmp_path: Path, in_place: bool) -> None:
     snapshot = back_up_well()
     backed_up = digests(house.media())
-    _spoil(house, _piece_of(house, b"red.png"))
+    spoil(house, _piece_of(house, b"red.png"))
     if in_place:
         (house.media() / "red.png").write_bytes(b"the present one")
         (house.media() / "blue.png").unlink()
@@ -536,7 +527,7 @@ def test_a_media_listing_that_is_damaged_does_not_cost_the_collection(house: Hou
     snapshot = back_up_well()
     root = _stored_media(house).entries.root
     assert root is not None
-    _spoil(house, root)
+    spoil(house, root)
     assert "media files can't be listed" in plan_restore(house.repository, "Ada", to=tmp_path / "out").as_text()
     report = restore("Ada", to=tmp_path / "out")
     assert len(fronts(tmp_path / "out" / COLLECTION)) > 200

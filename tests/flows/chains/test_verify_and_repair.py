@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from flows.chains.repair import MendingPlan, plan_mending, repair
-from flows.chains.restore import plan_restore, restore
+from flows.chains.restore import restore
+from flows.chains.restore_plan import plan_restore
 from flows.chains.verify import verify
 from storage.checking.verification import EVERYTHING
 from storage.errors import StoreUnreachable

@@ -1,0 +1,194 @@
+"""What a restore is about to do, told before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flows.chains.safety import local_profile
+from profiles.comparing.collections import CollectionDifference
+from profiles.discovery import Profile
+from profiles.errors import ProfileUnknown, TargetUnusable
+from profiles.install_media import MediaAction
+from recollect.errors import RecollectError
+from storage.format.manifest import Manifest
+from storage.repository import Repository
+from tasks.catalog import LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
+from tasks.compare import compare_with_present
+from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
+from tasks.media import COLLECTION, MEDIA_FOLDER
+from tasks.place import key_of
+from tasks.restore_media import MediaPlan, plan_media_restore
+
+ONLY_COLLECTION = "collection"
+ONLY_MEDIA = "media"
+_SURPLUS_SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a snapshot is to come back, and how."""
+
+    only: tuple[str, ...] = ()
+    """Nothing but these: *collection*, *media*, or patterns of media files such as `*.mp3`. All, when there is none."""
+    exact_media: bool = False
+    """Media files that the snapshot does not hold go to Anki's trash for media; they stay otherwise."""
+    partial: bool = False
+    """What is damaged in the repository, and can't come back, makes it no failure."""
+
+    @property
+    def collection(self) -> bool:
+        """Whether the collection comes back."""
+        return not self.only or ONLY_COLLECTION in self.only
+
+    @property
+    def media(self) -> bool:
+        """Whether media files come back, all or some."""
+        return not self.only or ONLY_MEDIA in self.only or bool(self.patterns)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Of which media files the names must match one; none where all come back."""
+        if ONLY_MEDIA in self.only:
+            return ()
+        return tuple(one for one in self.only if one != ONLY_COLLECTION)
+
+
+ALL = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore is about to do. Nothing has been touched yet."""
+
+    manifest: Manifest
+    folder: Path
+    profile: Profile | None
+    """The profile that is restored in place; None for an empty folder."""
+    media: MediaPlan
+    wanted: Wanted = ALL
+    namesakes: tuple[StoredProfile, ...] = ()
+    """Other profiles of that name in the repository: on the day after a laptop died, perhaps the one that is meant."""
+    difference: CollectionDifference | None = None
+    """What it means for the profile's present collection; None where there is none to compare with, or it was not."""
+    not_compared: str | None = None
+    """Why it can't be told what it means."""
+
+    def as_text(self) -> str:
+        """The plan as a person should read it."""
+        manifest, facts = self.manifest, self.manifest.facts
+        taken = manifest.taken_at.strftime("%Y-%m-%d %H:%M")
+        where = f"in place, in {self.folder}" if self.profile else f"into the folder {self.folder}"
+        lines = [f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}, from {manifest.host}) {where}:"]
+        if self.wanted.collection:
+            counts = f"{facts.get('notes')} notes, {facts.get('cards')} cards, {facts.get('reviews')} reviews"
+            lines.append(f"  collection: {counts}")
+        else:
+            lines.append("  collection: stays as it is")
+        lines += [f"  {line}" for line in self._media_lines()]
+        lines += [
+            f"  another profile is called so: {other.described}, last backed up {other.newest.taken_at:%Y-%m-%d %H:%M}"
+            for other in self.namesakes
+        ]
+        if facts.get("suspect"):
+            lines.append(f"  this snapshot is suspect: {facts['suspect']}")
+        if facts.get("purpose") == SAFETY:
+            lines.append("  this snapshot was taken before something that was to replace the state it holds")
+        if self.profile and self.profile.collection.exists():
+            lines.append("  the present state is kept as a safety snapshot first: `recollect undo` brings it back")
+        if self.difference is not None:
+            lines.append("Compared with the present collection:")
+            lines += [f"  {line}" for line in collection_lines(self.difference, OF_A_RESTORE) or ["nothing differs"]]
+        if self.not_compared is not None:
+            lines.append(f"What differs from the present collection can't be told: {self.not_compared}")
+        return "\n".join(lines)
+
+    def _media_lines(self) -> list[str]:
+        if not self.wanted.media:
+            return ["media files: none is touched"]
+        written = (MediaAction.ADD, MediaAction.REPLACE, MediaAction.KEEP)
+        counts = ", ".join(f"{self.media.count(action)} to {action}" for action in written)
+        of_which = f" (those that match {some_names(self.wanted.patterns)})" if self.wanted.patterns else ""
+        if not self.media.surplus:
+            return [f"media files{of_which}: {counts}; none is deleted", *self.media.remarks()]
+        going = self.media.surplus
+        more = [f"  and {len(going) - _SURPLUS_SHOWN} more"] if len(going) > _SURPLUS_SHOWN else []
+        return [
+            f"media files: {counts}; {len(going)} that the snapshot does not hold go to Anki's trash for media:",
+            *(f"  {name!r}" for name in going[:_SURPLUS_SHOWN]),
+            *more,
+            "those are deleted on AnkiWeb and on all devices by the next media sync",
+            *self.media.remarks(),
+        ]
+
+
+def plan_restore(
+    repository: Repository,
+    profile_name: str,
+    snapshot: str = LATEST,
+    *,
+    to: Path | None = None,
+    wanted: Wanted = ALL,
+    compared: bool | None = None,
+) -> RestorePlan:
+    """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None.
+
+    It is `compared` with the profile's present collection, unless told otherwise where that is to be replaced.
+    """
+    _refuse_contradictions(wanted, to)
+    local = local_profile(profile_name)
+    catalog = read_catalog(repository)
+    stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
+    # A profile that is named by its key, to tell it from a namesake's on another computer.
+    local = local or local_profile(stored.name)
+    if to is None and local is None:
+        raise ProfileUnknown(
+            f"There is no profile named {stored.name!r} on this computer to restore in place",
+            "Add it to Anki with --new-profile NAME, or look into it with --to DIR",
+        )
+    manifest = repository.manifest(choose_snapshot(stored, snapshot))
+    folder = to.expanduser().absolute() if to else local.folder if local else Path()
+    if to:
+        _refuse_used(folder)
+    media = _plan_media(repository, manifest, folder / MEDIA_FOLDER, wanted)
+    namesakes = tuple(one for one in catalog.profiles if one.name == stored.name and one.key != stored.key)
+    plan = RestorePlan(manifest, folder, None if to else local, media, wanted, namesakes)
+    replaced = to is None and wanted.collection
+    if local is None or not local.collection.exists() or not (replaced if compared is None else compared):
+        return plan
+    try:
+        return replace(plan, difference=compare_with_present(repository, manifest, local))
+    except RecollectError as trouble:
+        # On the bad day the present collection may be what is damaged.
+        return replace(plan, not_compared=str(trouble))
+
+
+def _plan_media(repository: Repository, manifest: Manifest, folder: Path, wanted: Wanted) -> MediaPlan:
+    if not wanted.media:
+        return MediaPlan(folder, ())
+    return plan_media_restore(repository, manifest, folder, matching=wanted.patterns, exact=wanted.exact_media)
+
+
+def _refuse_contradictions(wanted: Wanted, to: Path | None) -> None:
+    if wanted.exact_media and (to is not None or wanted.patterns or not wanted.media):
+        raise TargetUnusable(
+            "Exactly the snapshot's media can only be meant of all media, and of a profile that is restored in place",
+            "Leave --media exact away, or restore all media in place",
+        )
+
+
+def _refuse_used(folder: Path) -> None:
+    """Say so before anything is fetched; `prepare_empty_target` decides when it is written."""
+    if (folder / COLLECTION).exists():
+        raise TargetUnusable(f"{folder} already holds a collection", "Name an empty folder, or a new one")
+
+
+def wanted_from(only: Sequence[str], *, exact_media: bool = False, partial: bool = False) -> Wanted:
+    """What a person asks for, as a form or a command line gives it. Raises TargetUnusable for what means nothing."""
+    if any(not one.strip() for one in only):
+        raise TargetUnusable(
+            "Nothing was restored, for one of the things to restore has no name",
+            f"Say {ONLY_COLLECTION}, {ONLY_MEDIA}, or a pattern of file names such as *.mp3",
+        )
+    return Wanted(tuple(only), exact_media, partial)
