@@ -96,7 +96,8 @@ class RestorePlan:
         if facts.get("purpose") == SAFETY:
             lines.append("  this snapshot was taken before something that was to replace the state it holds")
         if self.profile and self.profile.collection.exists():
-            lines.append("  the present state is kept as a safety snapshot first: `recollect undo` brings it back")
+            undoing = f"`recollect undo {self.profile.name!r}` brings it back"
+            lines.append(f"  the present state is kept as a safety snapshot first: {undoing}")
         if self.difference is not None:
             lines.append("Compared with the present collection:")
             lines += [f"  {line}" for line in collection_lines(self.difference, OF_A_RESTORE) or ["nothing differs"]]

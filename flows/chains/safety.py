@@ -42,7 +42,8 @@ def keep_present_state(
     safety = back_up(profile.name, repository_name, force=True, purpose=SAFETY)
     stored = safety.row.snapshot
     if stored is not None:  # stored, whatever went wrong after that
-        audit.remarks.append(f"The state before is kept as the safety snapshot {stored}")
+        undoing = f"`recollect undo {profile.name!r}` brings it back"
+        audit.remarks.append(f"The state before is kept as the safety snapshot {stored}: {undoing}")
         return Kept(present)
     if safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
         folder = set_aside(profile.collection, datetime.now(UTC), media=list(replaced_media))
