@@ -17,13 +17,13 @@ from time import monotonic
 
 from storage.errors import Damaged, ObjectMissing, StorageError, UnsupportedFormat
 from storage.format.blob import PackId, pack_of_name
+from storage.format.pack_list import parts_of
 from storage.format.sealing import Seal
 from storage.format.underway import (
     LARGEST_UNDERWAY,
     UNDERWAY,
     Underway,
     is_underway_name,
-    parts_of,
     read_underway,
     underway_name,
     write_underway,

@@ -32,7 +32,8 @@ from storage.format.index_table import (
 )
 from storage.format.manifest import LARGEST_MANIFEST, Manifest, snapshot_of_name, write_manifest
 from storage.format.pack import PackEntry
-from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
+from storage.format.pack_list import parts_of
+from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.reading import read_pack_table
 from storage.repository import Repository, SnapshotRef
 from storage.trash import forgotten_snapshots

@@ -7,20 +7,24 @@ A listing that fails halfway, or a folder that somebody removed by hand, must ne
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from storage.errors import Damaged, UnsupportedFormat
-from storage.format.compression import compress, decompress
-from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
+from storage.format.sealed_json import RecordKind
+from storage.format.sealing import Purpose, Seal
 
 CENSUS = "census"
-CENSUS_FORMAT = 1
-_MAX_BYTES = 64 * 1024 * 1024
-LARGEST_CENSUS = _MAX_BYTES + MOST_ADDED_BYTES
+CENSUS_RECORD = RecordKind(
+    purpose=Purpose.CENSUS,
+    version=1,
+    keys=("snapshots",),
+    max_bytes=64 * 1024 * 1024,
+    complaint="is no census",
+    advice="Run `recollect repair`; until then nothing is removed",
+)
+LARGEST_CENSUS = CENSUS_RECORD.largest
 """Bytes of one as it is stored."""
 
 _NAME = re.compile(r"census/[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}")
@@ -46,40 +50,16 @@ def census_name(taken_at: datetime, random_bytes: bytes) -> str:
 
 def write_census(seal: Seal, census: Census) -> bytes:
     """The bytes of a census."""
-    content = {"format": CENSUS_FORMAT, "snapshots": sorted(census.snapshots)}
-    plain = json.dumps(content, separators=(",", ":")).encode()
-    return seal.seal(Purpose.CENSUS, census.name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
+    return CENSUS_RECORD.write(seal, census.name, {"snapshots": sorted(census.snapshots)})
 
 
 def read_census(seal: Seal, name: str, stored: bytes) -> Census:
     """The census stored as `name`, every field checked. Raises UnsupportedFormat for a newer version's: no damage."""
-    packed = seal.unseal(Purpose.CENSUS, name.encode(), stored)
-    length = int.from_bytes(packed[:4], "little")
-    if len(packed) < 4 or length > _MAX_BYTES:
-        raise _damaged(name)
-    try:
-        content = json.loads(decompress(packed[4:], length))
-        if not isinstance(content, dict) or type(version := content.get("format")) is not int:
-            raise ValueError("format")
-        if version != CENSUS_FORMAT:
-            raise UnsupportedFormat(
-                f"{name} was written by another version of Recollect", "Update Recollect and try again"
-            )
-        return Census(name, _snapshots_of(content))
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
-        raise _damaged(name) from fault
+    return Census(name, CENSUS_RECORD.read(seal, name, stored, _snapshots_of))
 
 
 def _snapshots_of(content: dict[str, Any]) -> frozenset[str]:
-    if set(content) != {"format", "snapshots"}:
-        raise ValueError("keys")
     snapshots = content["snapshots"]
     if not isinstance(snapshots, list) or not all(isinstance(name, str) for name in snapshots):
         raise ValueError("snapshots")
     return frozenset(snapshots)
-
-
-def _damaged(name: str) -> Damaged:
-    return Damaged(
-        f"Damage in the repository: {name} is no census", "Run `recollect repair`; until then nothing is removed"
-    )

@@ -8,30 +8,34 @@ before it said, and removes them; of two that speak of the same pack the later r
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import PACK_ID_BYTES, PackId
-from storage.format.compression import compress, decompress
-from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
+from storage.format.pack_list import pack_of
+from storage.format.sealed_json import RecordKind
+from storage.format.sealing import Purpose, Seal
 
 CHECKS = "checks"
-CHECK_FORMAT = 1
 MAX_CHECKED = 100_000
 """More packs than one record may name: writers begin another one."""
 
-_MAX_BYTES = 128 + MAX_CHECKED * (2 * PACK_ID_BYTES + 32)
-LARGEST_CHECK = _MAX_BYTES + MOST_ADDED_BYTES
+CHECK_RECORD = RecordKind(
+    purpose=Purpose.CHECK,
+    version=1,
+    keys=("packs",),
+    max_bytes=128 + MAX_CHECKED * (2 * PACK_ID_BYTES + 32),
+    complaint="is no record of what was read when",
+    advice="Run `recollect repair`; until then what it speaks of counts as never read",
+)
+LARGEST_CHECK = CHECK_RECORD.largest
 """Bytes of one as it is stored."""
 
 _LATEST = int(datetime(9000, 1, 1, tzinfo=UTC).timestamp())
 _NAME = re.compile(r"checks/[0-9a-f]{32}")
-_PACK = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,53 +60,23 @@ def write_check(seal: Seal, name: str, packs: Mapping[PackId, Checked]) -> bytes
     """The bytes of a check record stored as `name`."""
     if not 0 < len(packs) <= MAX_CHECKED:
         raise ValueError(f"A record of {len(packs)} packs is none that a reader accepts")
-    rows = {pack.hex(): [int(checked.at.timestamp()), checked.whole] for pack, checked in packs.items()}
-    plain = json.dumps({"format": CHECK_FORMAT, "packs": rows}, sort_keys=True, separators=(",", ":")).encode()
-    return seal.seal(Purpose.CHECK, name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
+    rows = {pack.hex(): [int(checked.at.timestamp()), checked.whole] for pack, checked in sorted(packs.items())}
+    return CHECK_RECORD.write(seal, name, {"packs": rows})
 
 
 def read_check(seal: Seal, name: str, stored: bytes) -> dict[PackId, Checked]:
     """What the check record stored as `name` says, every field checked."""
-    packed = seal.unseal(Purpose.CHECK, name.encode(), stored)
-    length = int.from_bytes(packed[:4], "little")
-    if len(packed) < 4 or length > _MAX_BYTES:
-        raise _damaged(name)
-    try:
-        content = json.loads(decompress(packed[4:], length))
-        if not isinstance(content, dict) or type(version := content.get("format")) is not int:
-            raise ValueError("format")
-        if version != CHECK_FORMAT:
-            raise UnsupportedFormat(
-                f"{name} was written by another version of Recollect", "Update Recollect and try again"
-            )
-        return _packs_of(content)
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
-        raise _damaged(name) from fault
+    return CHECK_RECORD.read(seal, name, stored, _packs_of)
 
 
 def _packs_of(content: dict[str, Any]) -> dict[PackId, Checked]:
-    if set(content) != {"format", "packs"}:
-        raise ValueError("keys")
     packs = content["packs"]
     if not isinstance(packs, dict) or not 0 < len(packs) <= MAX_CHECKED:
         raise ValueError("packs")
-    return {_pack(name): _checked(*row) for name, row in packs.items()}
-
-
-def _pack(name: str) -> PackId:
-    if not _PACK.fullmatch(name):
-        raise ValueError("pack")
-    return PackId(bytes.fromhex(name))
+    return {pack_of(name): _checked(*row) for name, row in packs.items()}
 
 
 def _checked(at: Any, whole: Any) -> Checked:
     if type(at) is not int or not 0 <= at < _LATEST or not isinstance(whole, bool):
         raise ValueError("row")
     return Checked(datetime.fromtimestamp(at, UTC), whole)
-
-
-def _damaged(name: str) -> Damaged:
-    return Damaged(
-        f"Damage in the repository: {name} is no record of what was read when",
-        "Run `recollect repair`; until then what it speaks of counts as never read",
-    )

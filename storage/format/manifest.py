@@ -19,8 +19,8 @@ from blake3 import blake3
 
 from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import MAX_BLOB_BYTES, BlobId
-from storage.format.compression import compress, decompress
 from storage.format.listing import MAX_COUNT, MAX_LEVELS, NOTHING, Tree
+from storage.format.sealed_json import framed, unframed
 from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
 
 SnapshotId = NewType("SnapshotId", str)
@@ -170,7 +170,7 @@ def write_manifest(seal: Seal, manifest: Manifest) -> bytes:
         # Escaped to ASCII: a name that is no valid Unicode (a lone surrogate) survives that way.
         plain = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
         name = snapshot_name(manifest.profile_key, manifest.id).encode()
-        stored = seal.seal(Purpose.MANIFEST, name, len(plain).to_bytes(4, "little") + compress(plain))
+        stored = seal.seal(Purpose.MANIFEST, name, framed(plain))
         if read_manifest(seal, manifest.profile_key, manifest.id, stored) != manifest:
             raise ValueError("it reads back as another")
     except (Damaged, TypeError, ValueError) as fault:
@@ -185,11 +185,12 @@ def read_manifest(seal: Seal, key: ProfileKey, snapshot: SnapshotId, stored: byt
     """The manifest stored for `snapshot`, every field checked."""
     name = snapshot_name(key, snapshot)
     packed = seal.unseal(Purpose.MANIFEST, name.encode(), stored)
-    length = int.from_bytes(packed[:4], "little")
-    if len(packed) < 4 or length > MAX_MANIFEST_BYTES:
-        raise _damaged(name, "its length makes no sense")
     try:
-        content = json.loads(decompress(packed[4:], length), parse_constant=_no_constant)
+        plain = unframed(packed, MAX_MANIFEST_BYTES)
+    except ValueError as fault:
+        raise _damaged(name, "its length makes no sense") from fault
+    try:
+        content = json.loads(plain, parse_constant=_no_constant)
     except (ValueError, RecursionError) as fault:
         raise _damaged(name, "it is not JSON") from fault
     if not isinstance(content, dict) or type(found := content.get("format")) is not int or found != MANIFEST_FORMAT:

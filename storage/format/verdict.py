@@ -8,29 +8,29 @@ better, and no writer relies on it. How old a verdict is, the store's own clock 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from storage.errors import Damaged, UnsupportedFormat
-from storage.format.blob import PACK_ID_BYTES, PackId
-from storage.format.compression import compress, decompress
-from storage.format.sealing import MOST_ADDED_BYTES, Purpose, Seal
+from storage.format.blob import PackId
+from storage.format.pack_list import MAX_LIST_BYTES, hex_of, packs_of
+from storage.format.sealed_json import RecordKind
+from storage.format.sealing import Purpose, Seal
 
 VERDICTS = "verdicts"
-VERDICT_FORMAT = 1
-MAX_PACKS = 100_000
-"""More packs than one verdict may name: writers begin another one."""
-
-_MAX_BYTES = 128 + MAX_PACKS * (2 * PACK_ID_BYTES + 8)
-LARGEST_VERDICT = _MAX_BYTES + MOST_ADDED_BYTES
+VERDICT_RECORD = RecordKind(
+    purpose=Purpose.VERDICT,
+    version=1,
+    keys=("finding", "packs"),
+    max_bytes=MAX_LIST_BYTES,
+    complaint="is no verdict on packs",
+    advice="Run `recollect repair`; until then no pack is removed",
+)
+LARGEST_VERDICT = VERDICT_RECORD.largest
 """Bytes of one as it is stored."""
 
 _NAME = re.compile(r"verdicts/[0-9a-f]{32}")
-_PACK = re.compile(r"[0-9a-f]{32}")
 
 
 class Finding(StrEnum):
@@ -67,53 +67,14 @@ def verdict_name(random_bytes: bytes) -> str:
 
 def write_verdict(seal: Seal, verdict: Verdict) -> bytes:
     """The bytes of a verdict."""
-    if not 0 < len(verdict.packs) <= MAX_PACKS:
-        raise ValueError(f"A verdict on {len(verdict.packs)} packs is none that a reader accepts")
-    packs = sorted(pack.hex() for pack in verdict.packs)
-    content = {"format": VERDICT_FORMAT, "finding": verdict.finding.value, "packs": packs}
-    plain = json.dumps(content, separators=(",", ":")).encode()
-    return seal.seal(Purpose.VERDICT, verdict.name.encode(), len(plain).to_bytes(4, "little") + compress(plain))
+    content = {"finding": verdict.finding.value, "packs": hex_of(verdict.packs)}
+    return VERDICT_RECORD.write(seal, verdict.name, content)
 
 
 def read_verdict(seal: Seal, name: str, stored: bytes) -> Verdict:
     """The verdict stored as `name`, every field checked. Raises UnsupportedFormat for a newer version's: no damage."""
-    packed = seal.unseal(Purpose.VERDICT, name.encode(), stored)
-    length = int.from_bytes(packed[:4], "little")
-    if len(packed) < 4 or length > _MAX_BYTES:
-        raise _damaged(name)
-    try:
-        content = json.loads(decompress(packed[4:], length))
-        if not isinstance(content, dict) or type(version := content.get("format")) is not int:
-            raise ValueError("format")
-        if version != VERDICT_FORMAT:
-            raise UnsupportedFormat(
-                f"{name} was written by another version of Recollect", "Update Recollect and try again"
-            )
-        packs = _packs_of(content)
-        return Verdict(name, Finding(content["finding"]), packs)
-    except (ValueError, KeyError, TypeError, RecursionError) as fault:
-        raise _damaged(name) from fault
 
+    def parse(content: dict[str, Any]) -> Verdict:
+        return Verdict(name, Finding(content["finding"]), packs_of(content["packs"]))
 
-def parts_of(packs: Iterable[PackId]) -> list[frozenset[PackId]]:
-    """The packs in as many parts as verdicts are needed for them."""
-    ordered = sorted(packs)
-    return [frozenset(ordered[start : start + MAX_PACKS]) for start in range(0, len(ordered), MAX_PACKS)]
-
-
-def _packs_of(content: dict[str, Any]) -> frozenset[PackId]:
-    if set(content) != {"format", "finding", "packs"}:
-        raise ValueError("keys")
-    packs = content["packs"]
-    if not isinstance(packs, list) or not 0 < len(packs) <= MAX_PACKS:
-        raise ValueError("packs")
-    if not all(isinstance(pack, str) and _PACK.fullmatch(pack) for pack in packs):
-        raise ValueError("packs")
-    return frozenset(PackId(bytes.fromhex(pack)) for pack in packs)
-
-
-def _damaged(name: str) -> Damaged:
-    return Damaged(
-        f"Damage in the repository: {name} is no verdict on packs",
-        "Run `recollect repair`; until then no pack is removed",
-    )
+    return VERDICT_RECORD.read(seal, name, stored, parse)

@@ -29,8 +29,9 @@ from storage.format.census import (
     write_census,
 )
 from storage.format.manifest import Manifest, earlier_ids, trash_name
+from storage.format.pack_list import parts_of
 from storage.format.underway import UNDERWAY
-from storage.format.verdict import Finding, Verdict, parts_of, verdict_name, write_verdict
+from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
 from storage.holdings import Holdings
 from storage.index import Index
 from storage.reading import read_blobs, read_pack_table

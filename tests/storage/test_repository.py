@@ -31,7 +31,7 @@ from storage.format.manifest import (
     trash_name,
     write_manifest,
 )
-from storage.format.verdict import VERDICT_FORMAT, Finding, Verdict, verdict_name, write_verdict
+from storage.format.verdict import VERDICT_RECORD, Finding, Verdict, verdict_name, write_verdict
 from storage.opening import create_repository, open_or_create_repository, open_repository
 from storage.repository import Repository, SnapshotRef
 from storage.store import Store, StoredObject
@@ -197,7 +197,9 @@ def test_no_snapshot_is_made_beside_a_verdict_of_a_newer_version(
     if not is_known:
         store_pieces(repository, SECOND)
     with monkeypatch.context() as newer:
-        newer.setattr("storage.format.verdict.VERDICT_FORMAT", VERDICT_FORMAT + 1)
+        newer.setattr(
+            "storage.format.verdict.VERDICT_RECORD", replace(VERDICT_RECORD, version=VERDICT_RECORD.version + 1)
+        )
         verdict = Verdict(verdict_name(b"n" * 16), Finding.CONDEMNED, frozenset(repository.holdings().packs))
         store.write(verdict.name, write_verdict(repository.seal, verdict))
     if is_known:

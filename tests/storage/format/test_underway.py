@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from storage.errors import Damaged, UnsupportedFormat
 from storage.format.blob import PackId
 from storage.format.compression import compress
+from storage.format.pack_list import MAX_PACKS, parts_of
 from storage.format.sealing import OpenSeal, Purpose
 from storage.format.underway import (
     LARGEST_UNDERWAY,
-    MAX_PACKS,
     Underway,
     is_underway_name,
-    parts_of,
     read_underway,
     underway_name,
     write_underway,

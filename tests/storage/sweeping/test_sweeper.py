@@ -12,9 +12,9 @@ import pytest
 from storage import writing
 from storage.errors import ClockUntrusted, Damaged, PiecesLost, SnapshotUnknown, StoreUnreachable, SweepRefused
 from storage.format.blob import BlobKind, pack_name, pack_of_name
-from storage.format.census import census_name
+from storage.format.census import CENSUS_RECORD, census_name
 from storage.format.manifest import Manifest, snapshot_name, trash_name, write_manifest
-from storage.format.verdict import Finding, Verdict, verdict_name, write_verdict
+from storage.format.verdict import VERDICT_RECORD, Finding, Verdict, verdict_name, write_verdict
 from storage.opening import create_repository, open_repository
 from storage.repository import SnapshotRef
 from storage.store import StoredObject
@@ -531,7 +531,7 @@ def test_what_another_sweep_let_expire_while_this_one_looked_has_not_vanished(
 
 def newer_verdict(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr("storage.format.verdict.VERDICT_FORMAT", 2)
+        newer.setattr("storage.format.verdict.VERDICT_RECORD", replace(VERDICT_RECORD, version=2))
         pack = pack_of_name(sorted(place.packs())[0])
         assert pack is not None
         verdict = Verdict(verdict_name(b"n" * 16), Finding.CONDEMNED, frozenset({pack}))
@@ -540,7 +540,7 @@ def newer_verdict(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def newer_census(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr("storage.format.census.CENSUS_FORMAT", 2)
+        newer.setattr("storage.format.census.CENSUS_RECORD", replace(CENSUS_RECORD, version=2))
         place.sweep()
     place.days(8)
 
