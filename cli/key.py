@@ -18,8 +18,9 @@ from cli.session import Exit, session, usage
 from cli.tables import Column, show_table
 from storage.format.key_slot import KeySlot
 from storage.format.secret import Secret, new_recovery_key, typed_secret
-from storage.keys import RotationPlan, add_slot, list_slots, plan_rotation, remove_slot, unlock
-from storage.keys import rotate as rotate_keys
+from storage.key_rotation import RotationPlan, plan_rotation
+from storage.key_rotation import rotate as rotate_keys
+from storage.keys import add_slot, list_slots, remove_slot, unlock
 from tasks.place import encrypted_place, secret_for
 from tasks.secret import key_in_file, passphrase_in_file
 

@@ -1,4 +1,4 @@
-"""The keys of an encrypted repository: opened with a secret, given to more secrets, taken from some, made anew.
+"""The keys of an encrypted repository: opened with a secret, given to more secrets, taken from some.
 
 Each slot is an object of its own below `keys/`, written once and removed once, so that no crash can leave one half
 changed. A new slot is always stored, read back and opened before an old one goes.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from blake3 import blake3
@@ -39,7 +39,7 @@ from storage.format.key_slot import (
     wrap_keyring,
     write_slot,
 )
-from storage.format.keyring import MOST_GENERATIONS, Keyring, with_new_generation
+from storage.format.keyring import Keyring
 from storage.format.secret import Secret, SecretKind, looks_like_a_recovery_key, refuse_weak
 from storage.side_by_side import side_by_side
 from storage.store import Store, StoredObject
@@ -65,20 +65,6 @@ class Unlocked:
 
     keyring: Keyring
     slot: KeySlot
-
-
-@dataclass(frozen=True, slots=True)
-class RotationPlan:
-    """What a rotation would do: slots that are rewritten, with the secret of each, and slots that are removed.
-
-    `replaced` are the old forms of those that are rewritten.
-    """
-
-    keyring: Keyring
-    rewritten: tuple[tuple[KeySlot, Secret], ...]
-    replaced: tuple[KeySlot, ...]
-    dropped: tuple[KeySlot, ...]
-    unreadable: tuple[str, ...] = field(default=())
 
 
 Fetched = tuple[KeySlot | StorageError, ...]
@@ -140,7 +126,7 @@ def unlock(store: Store, configuration: Configuration, secret: Secret, fetched: 
         before, listing = listing, list_slots(store, configuration)
         found = _opened(listing, secret) if listing.slots != before.slots else None
     if found is None:
-        raise _not_opened(store, listing, secret)
+        raise why_not_opened(store, listing, secret)
     return found
 
 
@@ -190,11 +176,12 @@ def add_slot(
     Raises SecretRefused for a weak one, and TooManyKeySlots when nobody would look at one more slot.
     """
     refuse_weak(secret)
-    _refuse_too_many(store, 1)
-    return _store_slot(store, configuration, keyring, secret, label=_checked_label(label), cost=cost)
+    refuse_too_many(store, 1)
+    return store_slot(store, configuration, keyring, secret, label=_checked_label(label), cost=cost)
 
 
-def _refuse_too_many(store: Store, more: int) -> None:
+def refuse_too_many(store: Store, more: int) -> None:
+    """Raise TooManyKeySlots when there is no place for so many more."""
     there = len(_listed(store))
     if there + more > MOST_SLOTS:
         raise TooManyKeySlots(
@@ -204,7 +191,7 @@ def _refuse_too_many(store: Store, more: int) -> None:
         )
 
 
-def _store_slot(
+def store_slot(
     store: Store,
     configuration: Configuration,
     keyring: Keyring,
@@ -213,6 +200,7 @@ def _store_slot(
     label: str,
     cost: GuessingCost | None,
 ) -> KeySlot:
+    """Store one more slot, read back and opened before anyone relies on it. Raises Damaged when it did not arrive."""
     slot = wrap_keyring(
         secret,
         keyring,
@@ -273,93 +261,8 @@ def remove_slot(store: Store, configuration: Configuration, slot_id: str, opened
     return remaining
 
 
-def plan_rotation(store: Store, configuration: Configuration, secrets: Sequence[Secret]) -> RotationPlan:
-    """What a rotation with these secrets at hand would do.
-
-    Raises SecretRefused when one of them opens nothing, and TooManyKeySlots when there is no place for the new slots
-    beside the old ones, or when there are slots that nobody looks at: those would stay.
-    """
-    listing = list_slots(store, configuration)
-    opened: list[tuple[Unlocked, Secret]] = []
-    for secret in dict.fromkeys(secrets):
-        by_it = [
-            Unlocked(keyring, slot) for slot in listing.slots if (keyring := unwrap_keyring(slot, secret)) is not None
-        ]
-        if not by_it:
-            raise _not_opened(store, listing, secret)
-        opened += [(unlocked, secret) for unlocked in by_it]
-    newest = max((unlocked for unlocked, _ in opened), key=lambda unlocked: unlocked.keyring.newest).keyring
-    known = max(slot.generation for slot in listing.slots)
-    if newest.newest < known:
-        raise SecretRefused(
-            f"The secret at hand opens a key slot that was left behind by a rotation (generation {newest.newest} of "
-            f"{known})",
-            "Rotate with a secret that opens a newer slot, which `recollect key list` tells",
-        )
-    if len(newest.generations) >= MOST_GENERATIONS:
-        raise KeySlotNeeded(
-            f"The keys of the repository at {store.url} were rotated as often as they can be", "Begin a new repository"
-        )
-    by_secret = {secret: unlocked.slot for unlocked, secret in opened}
-    ids = {unlocked.slot.id for unlocked, _ in opened}
-    rewritten = tuple((slot, secret) for secret, slot in by_secret.items() if secret.kind is not SecretKind.RECOVERY)
-    _refuse_too_many(store, len(rewritten) + 1)
-    return RotationPlan(
-        keyring=newest,
-        rewritten=rewritten,
-        replaced=tuple(slot for slot in listing.slots if slot.id in ids),
-        dropped=tuple(slot for slot in listing.slots if slot.id not in ids),
-        unreadable=tuple(trouble.problem for trouble in listing.troubles),
-    )
-
-
-def rotate(
-    store: Store,
-    configuration: Configuration,
-    plan: RotationPlan,
-    recovery: Secret,
-    *,
-    cost: GuessingCost | None = None,
-) -> tuple[KeySlot, ...]:
-    """Make a new generation of keys, and slots for it; then remove every slot of before. Returns the new slots.
-
-    Whoever asks has `recovery` written down already: from here on a crash may leave nothing else that opens the
-    newest keys. A crash between the new slots and the removal of the old leaves both; rotating again tidies up. What
-    was written before stays under its old key, which every new slot holds, too.
-    """
-    keyring = with_new_generation(plan.keyring)
-    made: list[KeySlot] = []
-    # The recovery key last: whatever opens the repository every day must not be left behind by a crash.
-    wanted = [*((secret, slot.label) for slot, secret in plan.rewritten), (recovery, "made by a rotation")]
-    for secret, label in wanted:
-        made.append(_store_slot(store, configuration, keyring, secret, label=label, cost=cost))
-    _stand_back_from_another_rotation(store, configuration, plan, made)
-    _remove(store, (*plan.dropped, *plan.replaced))
-    forget_unlocked()
-    return tuple(made)
-
-
-def _stand_back_from_another_rotation(
-    store: Store, configuration: Configuration, plan: RotationPlan, made: Sequence[KeySlot]
-) -> None:
-    """Two rotations at once would give one number to two keys: when both see each other, both stand back."""
-    ours = {slot.id for slot in made}
-    listing = list_slots(store, configuration)
-    others = [slot for slot in listing.slots if slot.id not in ours and slot.generation > plan.keyring.newest]
-    if others or any(isinstance(trouble, TooManyKeySlots) for trouble in listing.troubles):
-        _remove(store, made)
-        raise KeySlotNeeded(
-            f"Someone else is rotating the keys of the repository at {store.url} at this moment",
-            "See with `recollect key list` how it ended, then try again",
-        )
-
-
-def _remove(store: Store, slots: Iterable[KeySlot]) -> None:
-    for slot in slots:
-        store.remove(slot_name(slot.id))
-
-
-def _not_opened(store: Store, listing: SlotListing, secret: Secret) -> StorageError:
+def why_not_opened(store: Store, listing: SlotListing, secret: Secret) -> StorageError:
+    """What a person is to hear whose secret opens none of the slots."""
     if not listing.slots:
         return (
             listing.troubles[0]

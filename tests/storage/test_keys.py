@@ -22,14 +22,13 @@ from storage.errors import (
 from storage.format.configuration import Configuration
 from storage.format.key_slot import LEAST_COST, KeySlot, slot_name, write_slot
 from storage.format.secret import Secret, new_key_file, new_recovery_key, typed_secret
+from storage.key_rotation import plan_rotation, rotate
 from storage.keys import (
     MOST_SLOTS,
     add_slot,
     find_slot,
     list_slots,
-    plan_rotation,
     remove_slot,
-    rotate,
     unlock,
     unlock_once,
 )

@@ -17,7 +17,8 @@ from storage.format.audit_row import Outcome
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, Sealing, write_configuration
 from storage.format.key_slot import LEAST_COST
 from storage.format.secret import new_recovery_key, typed_secret
-from storage.keys import add_slot, plan_rotation, rotate, unlock
+from storage.key_rotation import plan_rotation, rotate
+from storage.keys import add_slot, unlock
 from storage.opening import create_repository, open_repository
 from storage.stores.address import open_store
 from tasks import place
