@@ -14,6 +14,7 @@ from storage.commit import Commits
 from storage.format.verdict import Finding
 from storage.sweeping import garbage
 from storage.sweeping.garbage import Needs, PackFates
+from storage.sweeping.planning import Planner
 from storage.sweeping.sweeper import Sweeper
 
 Careless = Callable[[pytest.MonkeyPatch], None]
@@ -63,7 +64,7 @@ def no_pardon(patch: pytest.MonkeyPatch) -> None:
         fates = decide(*arguments, **options)
         return replace(fates, remove=(*fates.remove, *fates.pardon), pardon=())
 
-    patch.setattr("storage.sweeping.sweeper.decide", merciless)
+    patch.setattr("storage.sweeping.planning.decide", merciless)
 
 
 def any_other_copy_will_do(patch: pytest.MonkeyPatch) -> None:
@@ -84,7 +85,7 @@ def any_other_copy_will_do(patch: pytest.MonkeyPatch) -> None:
 
 def no_census(patch: pytest.MonkeyPatch) -> None:
     """A listing is believed, however short it is."""
-    patch.setattr(Sweeper, "_refuse_a_shrunk_listing", lambda *_: ())
+    patch.setattr(Planner, "_refuse_a_shrunk_listing", lambda *_: ())
 
 
 def packs_before_verdicts(patch: pytest.MonkeyPatch) -> None:

@@ -119,7 +119,7 @@ def test_a_pack_larger_than_the_bound_comes_by_itself(place: Place) -> None:
 
 
 def test_a_rotation_never_looks_as_if_much_of_a_repository_went(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sweeping.sweeper._ASKS_FROM", 1)
+    monkeypatch.setattr("storage.sweeping.planning._ASKS_FROM", 1)
     stocked_and_rotated(place)
     place.rules = Rules(always_resealed=1)
     sweep_until_all_is_new(place)

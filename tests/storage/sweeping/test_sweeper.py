@@ -602,7 +602,7 @@ def test_clocks_that_disagree_stop_a_sweep(place: Place, minutes: int) -> None:
 
 
 def test_much_that_would_go_asks_first(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("storage.sweeping.sweeper._ASKS_FROM", 1)
+    monkeypatch.setattr("storage.sweeping.planning._ASKS_FROM", 1)
     place.forget(place.back_up(A))
     place.back_up(source_of(300, pages=5, media=1))
     place.days(8)
@@ -614,7 +614,7 @@ def test_much_that_would_go_asks_first(place: Place, monkeypatch: pytest.MonkeyP
 def test_what_was_packed_anew_does_not_count_as_gone_when_the_old_packs_are_removed(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.sweeping.sweeper._ASKS_FROM", 1)
+    monkeypatch.setattr("storage.sweeping.planning._ASKS_FROM", 1)
     monkeypatch.setattr(garbage, "_SMALL_PACKS", 8)
     for seed in range(10):
         place.back_up(source_of(seed, pages=30, media=3))
