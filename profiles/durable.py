@@ -71,16 +71,19 @@ def sync_files_below(folder: Path) -> None:
 
 
 @contextmanager
-def told_plainly(what: str) -> Iterator[None]:
-    """Turn an OSError inside into TargetUnusable, whose problem begins with `what` ("/a/b could not be written")."""
+def told_plainly(what: str, *, then: str = "restore again") -> Iterator[None]:
+    """Turn an OSError inside into TargetUnusable, whose problem begins with `what` ("/a/b could not be written").
+
+    `then` is what to do once that has been seen to.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in _NO_SPACE:
             raise TargetUnusable(
-                f"{what}: there is no space left", "Free some space on that disk, then restore again"
+                f"{what}: there is no space left", f"Free some space on that disk, then {then}"
             ) from error
         raise TargetUnusable(
             f"{what}: {error.strerror or error}",
-            "Check that the place is there, belongs to you and can be written to, then restore again",
+            f"Check that the place is there, belongs to you and can be written to, then {then}",
         ) from error

@@ -9,17 +9,15 @@ rslib/src/sync/collection/meta.rs, compared_to_remote).
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
-import stat
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
-from profiles.collection_copy import SourceStamp, copy_collection, stamp
-from profiles.durable import sync_file, sync_folder, told_plainly
-from profiles.errors import AnkiIsOpen, CollectionDamaged, SourceBusy, TargetUnusable
+from profiles.collection_copy import SourceStamp
+from profiles.durable import sync_file, told_plainly
+from profiles.errors import CollectionDamaged, TargetUnusable
 from profiles.install_media import (
     MediaAction,
     MediaStep,
@@ -30,6 +28,7 @@ from profiles.install_media import (
     write_media_file,
 )
 from profiles.lock_probe import LOCK_LENGTH, LOCK_START, holder_of
+from profiles.replacing import Guard, anki_is_open, go_on, refuse_sidecars, replace_closed
 
 if sys.platform != "win32":
     import fcntl
@@ -46,9 +45,7 @@ __all__ = [
     "write_media_file",
 ]
 
-# The journal goes before the `-wal`: beside a file that has the `-wal` folded in, a hot journal alone would put older
-# pages back, while the `-wal` alone only repeats what the file holds already.
-_SIDECARS = ("-journal", "-wal", "-shm")
+_THEN = "restore again"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _STAMPS = "select scm, mod, ls from col"
 _LARGEST_STAMP = 2**63 - 1
@@ -72,7 +69,7 @@ def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> None:
 
     Raises CollectionDamaged when the copy has no sound `col` row, TargetUnusable when it can't be written.
     """
-    _refuse_sidecars(collection_copy)
+    refuse_sidecars(collection_copy)
     if not collection_copy.is_file():  # SQLite would make an empty one.
         raise _unsound_copy(collection_copy, "it is not there")
     try:
@@ -98,7 +95,7 @@ def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> None:
         raise _unsound_copy(collection_copy, str(error)) from error
     with told_plainly(f"The restored copy {collection_copy} could not be made safe on the disk"):
         sync_file(collection_copy)
-    _refuse_sidecars(collection_copy)
+    refuse_sidecars(collection_copy)
 
 
 def _stamp_after(rows: list[tuple[object, ...]], now_ms: int, collection_copy: Path) -> int:
@@ -116,16 +113,12 @@ def _unsound_copy(collection_copy: Path, reason: str) -> CollectionDamaged:
     )
 
 
-def _go_on(_step: str) -> None:
-    """Nothing to do before a step, outside tests."""
-
-
 def install_collection(
     prepared: Path,
     collection: Path,
     *,
     kept_elsewhere: SourceStamp | None = None,
-    before_swap: Callable[[str], None] = _go_on,
+    before_swap: Callable[[str], None] = go_on,
 ) -> None:
     """Put `prepared` (proven, stamped, in the same folder) in the place of `collection`, which Anki must have closed.
 
@@ -155,168 +148,21 @@ def install_collection(
     not a sibling of `collection`. After any of them the old state is there, unchanged in content; only a disk that
     fails to confirm the very last rename leaves the new one in place and still raises TargetUnusable.
     """
-    with told_plainly(f"{collection} could not be replaced"):
-        old = _checked_old(collection)
-        _check_prepared(prepared, collection)
-        _refuse_while_open(collection)
-        before_swap("sync-prepared")
-        _take_over_owner_and_mode(prepared, collection, old)
-        sync_file(prepared)
-        folded = collection.with_name(f".recollect-folded-{secrets.token_hex(8)}.tmp")
-        try:
-            before_swap("fold")
-            folded_from = None if kept_elsewhere else _fold(collection, folded, old)
-            expected = folded_from or kept_elsewhere
-            _swap(prepared, collection, folded if folded_from else None, expected, before_swap, exists=old is not None)
-        finally:
-            folded.unlink(missing_ok=True)
-        before_swap("done")
-
-
-def _swap(
-    prepared: Path,
-    collection: Path,
-    folded: Path | None,
-    expected: SourceStamp | None,
-    before_swap: Callable[[str], None],
-    *,
-    exists: bool,
-) -> None:
-    """Steps 2 and 3 of `install_collection`."""
-    folder = collection.parent
-    with ExitStack() as locks:
-        before_swap("lock")
-        if exists:
-            _lock(collection, collection, locks)
-            _refuse_if_changed(collection, expected)
-        if folded is not None:
-            _lock(folded, collection, locks)
-            before_swap("swap-folded")
-            _replace(folded, collection)
-            before_swap("sync-folded")
-            sync_folder(folder)
-        for suffix in _SIDECARS:
-            before_swap(f"remove{suffix}")
-            _sidecar(collection, suffix).unlink(missing_ok=True)
-        before_swap("sync-removed")
-        sync_folder(folder)
-        _lock(prepared, collection, locks)
-        before_swap("swap-prepared")
-        _replace(prepared, collection)
-        before_swap("sync-installed")
-        sync_folder(folder)
-        for leftover in folder.glob(".recollect-folded-*.tmp"):
-            with suppress(OSError):
-                leftover.unlink()
-
-
-def _sidecar(database: Path, suffix: str) -> Path:
-    return database.with_name(database.name + suffix)
-
-
-def _content_beside(database: Path) -> list[Path]:
-    """Name the sidecars of `database` that hold anything SQLite might replay."""
-    found = []
-    for suffix in ("-journal", "-wal"):
-        sidecar = _sidecar(database, suffix)
-        with suppress(FileNotFoundError):
-            if sidecar.lstat().st_size > 0:
-                found.append(sidecar)
-    return found
-
-
-def _refuse_sidecars(private: Path) -> None:
-    if beside := _content_beside(private):
-        raise ValueError(f"{private} is not a finished file: {beside[0].name} lies beside it")
-
-
-def _checked_old(collection: Path) -> os.stat_result | None:
-    try:
-        old = collection.lstat()
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(old.st_mode):
-        kind = "a link to another place" if stat.S_ISLNK(old.st_mode) else "not a file"
-        raise TargetUnusable(
-            f"{collection} can't be replaced: it is {kind}",
-            "Move it out of the profile's folder, or restore into an empty folder instead",
-        )
-    return old
-
-
-def _check_prepared(prepared: Path, collection: Path) -> None:
-    if prepared == collection or not prepared.parent.samefile(collection.parent):
-        raise ValueError(f"{prepared} does not lie beside {collection}")
-    _refuse_sidecars(prepared)
-    with prepared.open("rb") as file:
+    guard = Guard(
+        refuse_while_open=lambda: _refuse_while_open(collection),
+        keep_out=lambda path, locks: _lock(path, collection, locks),
+        then=_THEN,
+    )
+    with told_plainly(f"{collection} could not be replaced"), prepared.open("rb") as file:
         if file.read(len(_SQLITE_MAGIC)) != _SQLITE_MAGIC:
             raise _unsound_copy(prepared, "it is not a SQLite database")
+    replace_closed(prepared, collection, guard, kept_elsewhere=kept_elsewhere, before_swap=before_swap)
 
 
 def _refuse_while_open(collection: Path) -> None:
     holder = holder_of(collection)
     if holder is not None:
-        raise _anki_is_open(collection, holder.pid, holder.command)
-
-
-def _anki_is_open(collection: Path, pid: int | None = None, command: str | None = None) -> AnkiIsOpen:
-    named = ", ".join(([command] if command else []) + ([f"process {pid}"] if pid is not None else []))
-    return AnkiIsOpen(
-        f"Another program has {collection} open" + (f" ({named})" if named else ""),
-        "Close Anki, also on other screens or accounts of this computer, then restore again; nothing was changed",
-    )
-
-
-def _take_over_owner_and_mode(prepared: Path, collection: Path, old: os.stat_result | None) -> None:
-    if sys.platform == "win32":
-        return  # The folder's access list is inherited.
-    model = old or collection.parent.stat()
-    own = prepared.stat()
-    mode = stat.S_IMODE(old.st_mode) if old is not None else 0o600
-    if (own.st_uid, own.st_gid) != (model.st_uid, model.st_gid):
-        try:
-            os.chown(prepared, model.st_uid, model.st_gid)
-        except PermissionError as error:
-            if old is not None and own.st_uid != old.st_uid:
-                raise TargetUnusable(
-                    f"{collection} belongs to another user (id {old.st_uid}), who could not open it after a restore",
-                    "Run the restore as that user",
-                ) from error
-            mode = 0o600
-    prepared.chmod(mode)
-
-
-def _fold(collection: Path, folded: Path, old: os.stat_result | None) -> SourceStamp | None:
-    """Write the whole old state into the single file `folded`; None when the main file holds it all by itself.
-
-    Beside a missing or empty main file SQLite deletes a `-wal` unread (src/pager.c, pagerOpenWalIfPresent), and a
-    journal is not hot (hasHotJournal).
-    """
-    if old is None or old.st_size == 0 or not _content_beside(collection):
-        return None
-    try:
-        evidence = copy_collection(collection, folded)
-    except CollectionDamaged as error:
-        raise TargetUnusable(
-            f"{collection} and the unfinished changes beside it can't be read: {error.problem}",
-            f"Move {collection.name} and the files whose names begin like it to a safe place, then restore again",
-        ) from error
-    _take_over_owner_and_mode(folded, collection, old)
-    sync_file(folded)
-    return evidence.stamp
-
-
-def _refuse_if_changed(collection: Path, expected: SourceStamp | None) -> None:
-    """With the lock held: is what lies there still what was folded or kept, or what needed no folding?"""
-    if expected is None:
-        changed = collection.lstat().st_size > 0 and bool(_content_beside(collection))
-    else:
-        changed = stamp(collection) != expected
-    if changed:
-        raise SourceBusy(
-            f"{collection} was changed while the restore was being prepared",
-            "Close Anki and restore again; nothing was changed by this try",
-        )
+        raise anki_is_open(collection, _THEN, pid=holder.pid, command=holder.command)
 
 
 def _lock(path: Path, collection: Path, locks: ExitStack) -> None:
@@ -331,15 +177,6 @@ def _lock(path: Path, collection: Path, locks: ExitStack) -> None:
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, LOCK_LENGTH, LOCK_START)
         except (BlockingIOError, PermissionError) as error:
             _refuse_while_open(collection)
-            raise _anki_is_open(collection) from error
+            raise anki_is_open(collection, _THEN) from error
         if os.fstat(descriptor).st_ino != path.lstat().st_ino:
-            raise _anki_is_open(collection)
-
-
-def _replace(source: Path, collection: Path) -> None:
-    try:
-        source.replace(collection)
-    except PermissionError as error:
-        if sys.platform == "win32":
-            raise _anki_is_open(collection) from error
-        raise
+            raise anki_is_open(collection, _THEN)

@@ -17,7 +17,7 @@ import pytest
 from anki.collection import Collection
 from anki.errors import DBError
 
-from profiles import install
+from profiles import install, replacing
 from profiles.collection_copy import copy_collection, stamp
 from profiles.errors import AnkiIsOpen, CollectionDamaged, SourceBusy, TargetUnusable
 from profiles.install import install_collection, stamp_for_one_way_sync
@@ -425,7 +425,7 @@ from profiles.install import install_collection
 
 made, copies, by_chance = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 numbers = itertools.count()
-OURS = ("install.py", "collection_copy.py", "wal.py", "durable.py")
+OURS = ("install.py", "replacing.py", "collection_copy.py", "wal.py", "durable.py")
 
 def restore(kill_before_line):
     lines = itertools.count()
@@ -545,9 +545,9 @@ def test_each_change_is_on_the_disk_before_the_next_one_relies_on_it(
 ) -> None:
     """A power cut may keep any of the changes since the last sync of the folder and lose the others."""
     events: list[str] = []
-    monkeypatch.setattr(install, "sync_folder", lambda _folder: events.append("sync folder"))
+    monkeypatch.setattr(replacing, "sync_folder", lambda _folder: events.append("sync folder"))
     monkeypatch.setattr(
-        install, "sync_file", lambda path: events.append(f"sync {path.name.split('-')[1].split('.')[0]}")
+        replacing, "sync_file", lambda path: events.append(f"sync {path.name.split('-')[1].split('.')[0]}")
     )
 
     def record(step: str) -> None:
@@ -672,7 +672,7 @@ def test_an_owner_that_can_not_be_given_is_never_swapped_for_wider_access(
 ) -> None:
     real = crashed.collection.stat()
     foreign = _Foreign(real, real.st_uid + (0 if same_user else 1), real.st_gid + 1)
-    monkeypatch.setattr(install, "_checked_old", lambda _collection: foreign)
+    monkeypatch.setattr(replacing, "_checked_old", lambda _database, _guard: foreign)
 
     def refuse(path: Path, uid: int, gid: int) -> None:
         raise PermissionError
