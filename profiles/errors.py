@@ -47,6 +47,18 @@ class SourceUnreadable(ProfileError):
     code = "source-unreadable"
 
 
+class PreferencesUnusable(ProfileError):
+    """Anki's list of profiles, or what it keeps of one, is missing or not as Anki writes it, so it can't be changed."""
+
+    code = "preferences-unusable"
+
+
+class ProfileNameUnusable(ProfileError):
+    """No profile can be given that name."""
+
+    code = "profile-name-unusable"
+
+
 class AnkiIsOpen(ProfileError):
     """Anki has the collection open, so nothing may be put in its place."""
 
