@@ -28,6 +28,7 @@ from profiles.install_media import (
     write_media_file,
 )
 from profiles.lock_probe import LOCK_LENGTH, LOCK_START, holder_of
+from profiles.private_copy import is_disk_trouble
 from profiles.replacing import Guard, anki_is_open, go_on, refuse_sidecars, replace_closed
 
 if sys.platform != "win32":
@@ -49,14 +50,6 @@ _THEN = "restore again"
 _SQLITE_MAGIC = b"SQLite format 3\x00"
 _STAMPS = "select scm, mod, ls from col"
 _LARGEST_STAMP = 2**63 - 1
-_DISK_TROUBLE = (
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-)
 
 
 def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> None:
@@ -86,8 +79,7 @@ def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> None:
             # A checkpoint that fails at closing is silent, and would leave the change in a -wal.
             connection.execute("pragma wal_checkpoint(truncate)").fetchone()
     except sqlite3.Error as error:
-        # The low byte is the primary code (https://sqlite.org/rescode.html#extrc).
-        if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _DISK_TROUBLE:
+        if is_disk_trouble(error):
             raise TargetUnusable(
                 f"The restored copy {collection_copy} could not be marked for a one-way sync: {error}",
                 "Check that its disk has space and its folder can be written to, then restore again",

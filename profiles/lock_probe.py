@@ -68,6 +68,11 @@ def holder_of(collection: Path) -> Holder | None:
         os.close(descriptor)
 
 
+def printable_command(name: str) -> str | None:
+    """The name of a process, which chose it itself, without control characters for a person's terminal."""
+    return "".join(character for character in name if character.isprintable()) or None
+
+
 def _cannot_tell(collection: Path, reason: str | None) -> SourceUnreadable:
     return SourceUnreadable(
         f"Whether Anki has {collection} open can't be told: {reason}",
@@ -122,5 +127,4 @@ else:
                 name = Path(shown.stdout.decode(errors="replace").strip()).name
         except (OSError, subprocess.SubprocessError):
             return None
-        # The other process chose this name: no control characters on a person's terminal.
-        return "".join(character for character in name if character.isprintable()) or None
+        return printable_command(name)

@@ -12,7 +12,8 @@ import random
 import sqlite3
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from profiles.base_folder import is_file, reason
 from profiles.errors import SourceBusy, SourceUnreadable
 
 _TRIES = 8
-_LARGEST = 64 << 20
+LARGEST_LIST = 64 << 20
 # SQLite looks up a copy's journal by the copy's name: each keeps its own suffix. Anki uses no WAL here, but another
 # tool may have switched it on, and it costs nothing to take one along.
 _SUFFIXES = ("", "-journal", "-wal")
@@ -104,14 +105,14 @@ def _look(prefs: Path) -> _Look:
                 raise FileNotFoundError
             with path.open("rb") as file:
                 status = os.fstat(file.fileno())
-                content = file.read(_LARGEST + 1)
+                content = file.read(LARGEST_LIST + 1)
         except FileNotFoundError:
             contents.append(None)
             stamps.append(None)
             continue
-        if len(content) > _LARGEST:
+        if len(content) > LARGEST_LIST:
             raise SourceUnreadable(
-                f"Anki's list of profiles {prefs} is larger than {_LARGEST >> 20} MiB",
+                f"Anki's list of profiles {prefs} is larger than {LARGEST_LIST >> 20} MiB",
                 "Check what lies there: Anki's own is a few kilobytes",
             )
         contents.append(content)
@@ -120,21 +121,32 @@ def _look(prefs: Path) -> _Look:
 
 
 def _names_in(copy: Path) -> tuple[str, ...]:
-    with closing(sqlite3.connect(copy)) as db:
+    with opened_list(copy) as db:
+        rows = db.execute("select name from profiles where name != '_global'").fetchall()
+    return tuple(_text(name) for (name,) in rows)
+
+
+@contextmanager
+def opened_list(copy: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to a private copy of the list that was found sound; text comes as bytes, as it may be no UTF-8.
+
+    Raises sqlite3.Error when it is no list of Anki's, or damaged by the test that Anki itself makes.
+    """
+    with closing(sqlite3.connect(copy, isolation_level=None)) as db:
         budget = iter(range(_STEPS_ALLOWED))
         # A made-up schema could keep a query busy for ever.
         db.set_progress_handler(lambda: next(budget, None) is None, 1000)
+        # Heap memory in place of a -shm file, should another tool have left a -wal (https://sqlite.org/wal.html#noshm).
+        db.execute("pragma locking_mode = exclusive")
         db.execute("pragma trusted_schema = off")
         db.text_factory = bytes
         kinds = db.execute("select type from sqlite_master where name = 'profiles'").fetchall()
         if kinds != [(b"table",)]:
             raise sqlite3.DatabaseError("it holds no table of profiles")
-        # The same test by which Anki itself decides that its list is damaged.
         findings = db.execute("pragma integrity_check").fetchall()
         if findings != [(b"ok",)]:
             raise sqlite3.DatabaseError("its structure is broken")
-        rows = db.execute("select name from profiles where name != '_global'").fetchall()
-    return tuple(_text(name) for (name,) in rows)
+        yield db
 
 
 def printable(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,14 @@ from profiles.errors import TargetUnusable
 from profiles.source_stamp import beside
 
 _SIDECARS: Final = ("-wal", "-shm", "-journal")
+_DISK_TROUBLE: Final = (
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+)
 _NO_ROOM: Final = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -81,3 +90,9 @@ def target_trouble(error: OSError, target: Path) -> TargetUnusable:
         f"The private copy {target} could not be written: {error.strerror or error}",
         "Check that its folder exists and may be written to",
     )
+
+
+def is_disk_trouble(error: sqlite3.Error) -> bool:
+    """Whether SQLite met `error` at writing a private copy, and not at what is in it."""
+    # The low byte is the primary code (https://sqlite.org/rescode.html#extrc).
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in _DISK_TROUBLE

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from profiles.base_folder import COLLECTION_FILE, PREFERENCES_FILE, reason
 from profiles.errors import TargetUnusable
+from profiles.new_profile import profile_defaults
 
 if TYPE_CHECKING:
     from anki.collection import Collection
@@ -250,7 +251,7 @@ def _log_deletions(collection: Collection, note_ids: Sequence[NoteId], log: Path
 
 
 def _make_preferences(prefs: Path, names: Sequence[str]) -> None:
-    # qt/aqt/profiles.py, metaConf and profileConf.
+    # qt/aqt/profiles.py, metaConf.
     program: dict[str, object] = {
         "ver": 0,
         "updates": True,
@@ -262,21 +263,7 @@ def _make_preferences(prefs: Path, names: Sequence[str]) -> None:
         "defaultLang": "en_US",
         "last_loaded_profile_name": names[0],
     }
-    profile: dict[str, object] = {
-        "mainWindowGeom": None,
-        "mainWindowState": None,
-        "numBackups": 50,
-        "lastOptimize": _CREATED,
-        "searchHistory": [],
-        "syncKey": None,
-        "syncMedia": True,
-        "autoSync": True,
-        "allowHTML": False,
-        "importMode": 1,
-        "lastColour": "#00f",
-        "stripHTML": True,
-        "deleteMedia": False,
-    }
+    profile = profile_defaults(_CREATED)
     rows = [("_global", program), *((name, profile) for name in names)]
     with closing(sqlite3.connect(prefs)) as db, db:
         db.execute("create table profiles\n(name text primary key collate nocase, data blob not null)")

@@ -217,7 +217,7 @@ def test_a_pipe_in_the_journals_place_does_not_hang_the_reader(prefs: Path) -> N
 
 
 def test_a_list_of_absurd_size_is_not_loaded(prefs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preferences, "_LARGEST", 4096)
+    monkeypatch.setattr(preferences, "LARGEST_LIST", 4096)
 
     with pytest.raises(SourceUnreadable, match="larger than"):
         profile_names(prefs)
