@@ -25,8 +25,9 @@ COMMANDS = {
     "snapshots": "List the snapshots in a repository, oldest first.",
     "diff": "Show what became of a profile between two snapshots, or since one: notes, cards, reviews, media and "
     "settings.",
-    "restore": "Restore a snapshot, into an empty folder or in place.",
+    "restore": "Restore a snapshot, into an empty folder, a new profile or in place.",
     "undo": "Undo the last restore in place, or whatever else kept a profile first: put back the state before it.",
+    "autosync": "Hold a profile's automatic sync off, or let it go on as it was before. Anki must be closed.",
     "forget": "Move snapshots to the trash. They can be had back for a week; the last good one of a profile can't be "
     "forgotten.",
     "prune": "Let go of snapshots over the retention limits (Anki's own rule), and free the space that nothing needs "

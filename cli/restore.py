@@ -17,7 +17,7 @@ from cli.progress import progress_bars
 from cli.server import use_server
 from cli.session import Exit, session, usage
 from flows.chains.restore import restore as restore_chain
-from flows.chains.restore_plan import RestorePlan, Wanted, plan_restore, wanted_from
+from flows.chains.restore_plan import NewProfile, RestorePlan, Target, Wanted, plan_restore, wanted_from
 from profiles.install_media import MediaAction
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
@@ -43,6 +43,12 @@ def restore(
     in_place: Annotated[
         bool, typer.Option("--in-place", metavar="", help="Restore over the profile itself. Anki must be closed.")
     ] = False,
+    new_profile: Annotated[
+        str | None,
+        typer.Option(
+            "--new-profile", metavar="NAME", help="Restore into a new profile of this name, which Anki then lists."
+        ),
+    ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,6 +69,14 @@ def restore(
     partial: Annotated[
         bool, typer.Option("--partial", metavar="", help="End well even if some media are damaged in the repository.")
     ] = False,
+    hold_sync: Annotated[
+        bool,
+        typer.Option(
+            "--hold-sync",
+            metavar="",
+            help="Switch the profile's automatic sync off until you have looked; `recollect autosync` switches it on.",
+        ),
+    ] = False,
     plan: Annotated[bool, typer.Option("--plan", metavar="", help="Only show what would be done.")] = False,
     yes: Annotated[bool, typer.Option("--yes", metavar="", help="Do not ask before restoring in place.")] = False,
     base: Base = None,
@@ -71,26 +85,30 @@ def restore(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Restore a snapshot, into an empty folder or in place.
+    """Restore a snapshot, into an empty folder, a new profile or in place.
 
     In place the present state is kept as a snapshot first, and `recollect undo` brings it back.
 
     Example: recollect restore Ada --to ~/ada-restored
     """
-    if (to is not None) == in_place:
-        raise usage("Say where to restore: into an empty folder with --to DIR, or with --in-place over the profile.")
+    if [to is not None, in_place, new_profile is not None].count(True) != 1:
+        raise usage(
+            "Say where to restore: into an empty folder with --to DIR, into a new profile with --new-profile NAME, or "
+            "with --in-place over the profile itself."
+        )
+    target = NewProfile(new_profile) if new_profile is not None else to
     if in_place and not (plan or yes or is_anyone_there()):
         raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
     with session(config, base=base, repo=repo):
-        wanted = wanted_from(only or (), exact_media=media is MediaFate.EXACT, partial=partial)
+        wanted = wanted_from(only or (), exact_media=media is MediaFate.EXACT, partial=partial, hold_sync=hold_sync)
         if plan:
-            planned = plan_restore(open_named(), profile, snapshot, to=to, wanted=wanted, compared=True)
+            planned = plan_restore(open_named(), profile, snapshot, to=target, wanted=wanted, compared=True)
             if as_json:
                 show_json(_plan_json(planned))
             else:
                 show_text(planned.as_text())
             return
-        report = _run(profile, snapshot, to, wanted, ask=in_place and not yes, on_server=use_server(server))
+        report = _run(profile, snapshot, target, wanted, ask=in_place and not yes, on_server=use_server(server))
         show_restored(report, as_json=as_json)
 
 
@@ -108,7 +126,7 @@ def show_restored(report: Report, *, as_json: bool) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-def _run(profile: str, snapshot: str, to: Path | None, wanted: Wanted, *, ask: bool, on_server: bool) -> Report:
+def _run(profile: str, snapshot: str, to: Target, wanted: Wanted, *, ask: bool, on_server: bool) -> Report:
     if on_server:
         if ask:
             plan = plan_restore(open_named(), profile, snapshot, to=to, wanted=wanted)
@@ -121,7 +139,7 @@ def _run(profile: str, snapshot: str, to: Path | None, wanted: Wanted, *, ask: b
 
         # Prefect writes to the terminal itself.
         with progress_bars(visible=False):
-            return restore_on_server(profile, snapshot, str(to) if to else None, wanted)
+            return restore_on_server(profile, snapshot, to, wanted)
     with progress_bars():
         return restore_chain(profile, snapshot, to=to, wanted=wanted, confirmed=confirm_plan if ask else show_plan)
 
@@ -146,7 +164,8 @@ def _plan_json(plan: RestorePlan) -> dict[str, object]:
         "profile_key": plan.manifest.profile_key,
         "taken_at": plan.manifest.taken_at,
         "folder": str(plan.folder),
-        "in_place": plan.profile is not None,
+        "in_place": plan.profile is not None and not plan.adds_profile,
+        "adds_profile": plan.adds_profile,
         **{name: facts.get(name) for name in ("notes", "cards", "reviews")},
         **{f"media_{action}": plan.media.count(action) for action in MediaAction},
         "media_trashed": list(plan.media.surplus),

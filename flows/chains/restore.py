@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
-from flows.chains.restore_plan import ALL, RestorePlan, Wanted, plan_restore
+from flows.chains.restore_plan import ALL, RestorePlan, Target, Wanted, plan_restore
 from flows.chains.safety import keep_present_state, local_profile, refuse_while_open
+from profiles.discovery import Profile
 from profiles.durable import told_plainly
 from profiles.errors import TargetUnusable
 from profiles.install_media import MediaAction, prepare_empty_target
 from profiles.media_trash import MEDIA_TRASH
+from profiles.new_profile import add_profile
 from recollect.errors import RecollectError
 from recollect.units import size
 from storage.errors import Damaged
@@ -20,8 +21,9 @@ from storage.repository import Repository
 from tasks.audit import Audit, Report, audited, counts_of
 from tasks.catalog import LATEST
 from tasks.collection_copies import collection_of
+from tasks.held_sync import hold_sync
 from tasks.place import open_named
-from tasks.restore_collection import restore_collection, restore_deletion_log
+from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
 from tasks.restore_media import RestoredMedia, remove_surplus_media, restore_media, tell_all
 
 SYNC_ADVICE = (
@@ -40,12 +42,12 @@ def restore(
     profile_name: str,
     snapshot: str = LATEST,
     *,
-    to: Path | None = None,
+    to: Target = None,
     wanted: Wanted = ALL,
     repository_name: str = "default",
     confirmed: Callable[[RestorePlan], bool] = lambda _: True,
 ) -> Report:
-    """Restore a snapshot, or what is `wanted` of it, into the folder `to`, or in place.
+    """Restore a snapshot, or what is `wanted` of it.
 
     `confirmed` sees the plan before anything is touched; False ends it there.
     """
@@ -70,8 +72,7 @@ def restore(
 def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, repository_name: str) -> None:
     kept = None
     if plan.profile:
-        replaced = [plan.media.folder / one.name for one in plan.media.steps if one.action is MediaAction.REPLACE]
-        kept = keep_present_state(plan.profile, audit, repository_name, replaced_media=replaced)
+        kept = _keep_and_make_ready(plan, plan.profile, audit, repository_name)
     else:
         prepare_empty_target(plan.folder)
     audit.note(**counts_of(plan.manifest) | {"media_files": len(plan.media.steps)})
@@ -95,6 +96,20 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
         advice = "Restore an earlier or later snapshot into an empty folder for the rest, or accept it with --partial"
         raise Damaged(lacking, advice) from plan.media.unlisted
     audit.completed(lacking or f"The snapshot {plan.manifest.id} is restored in {plan.folder}")
+
+
+def _keep_and_make_ready(plan: RestorePlan, profile: Profile, audit: Audit, repository_name: str) -> Kept | None:
+    """Before anything takes its place: the profile is there, what it was is kept, and what it syncs is held off."""
+    if plan.adds_profile:
+        add_profile(profile.folder.parent, profile.name)
+        audit.remarks.append(f"Anki lists the new profile {profile.name!r} from its next start on")
+    replaced = [plan.media.folder / one.name for one in plan.media.steps if one.action is MediaAction.REPLACE]
+    kept = keep_present_state(profile, audit, repository_name, replaced_media=replaced)
+    if plan.wanted.hold_sync:
+        hold_sync(profile)
+        release = f"`recollect autosync {profile.name!r} on`"
+        audit.remarks.append(f"The profile syncs nothing by itself now; once you have looked, {release} lets it again")
+    return kept
 
 
 def _restore_the_rest(repository: Repository, plan: RestorePlan, audit: Audit) -> RestoredMedia:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flows.chains.safety import local_profile
 from profiles.comparing.collections import CollectionDifference
-from profiles.discovery import Profile
+from profiles.discovery import Listed, Profile
 from profiles.errors import ProfileUnknown, TargetUnusable
 from profiles.install_media import MediaAction
 from recollect.errors import RecollectError
@@ -18,7 +18,7 @@ from tasks.catalog import LATEST, SAFETY, StoredProfile, choose_profile, choose_
 from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
 from tasks.media import COLLECTION, MEDIA_FOLDER
-from tasks.place import key_of
+from tasks.place import found_profiles, key_of
 from tasks.restore_media import MediaPlan, plan_media_restore
 
 ONLY_COLLECTION = "collection"
@@ -36,6 +36,8 @@ class Wanted:
     """Media files that the snapshot does not hold go to Anki's trash for media; they stay otherwise."""
     partial: bool = False
     """What is damaged in the repository, and can't come back, makes it no failure."""
+    hold_sync: bool = False
+    """The profile syncs nothing by itself from then on, until that is released."""
 
     @property
     def collection(self) -> bool:
@@ -59,14 +61,27 @@ ALL = Wanted()
 
 
 @dataclass(frozen=True, slots=True)
+class NewProfile:
+    """A profile that Anki does not have yet, or that has no collection yet."""
+
+    name: str
+
+
+Target = Path | NewProfile | None
+"""Where to restore: a folder that is empty or not there yet, a new profile, or in place (None)."""
+
+
+@dataclass(frozen=True, slots=True)
 class RestorePlan:
     """What a restore is about to do. Nothing has been touched yet."""
 
     manifest: Manifest
     folder: Path
     profile: Profile | None
-    """The profile that is restored in place; None for an empty folder."""
+    """The profile in Anki that it goes to; None for an empty folder."""
     media: MediaPlan
+    adds_profile: bool = False
+    """Whether that profile is to be added to Anki's list first."""
     wanted: Wanted = ALL
     namesakes: tuple[StoredProfile, ...] = ()
     """Other profiles of that name in the repository: on the day after a laptop died, perhaps the one that is meant."""
@@ -79,8 +94,9 @@ class RestorePlan:
         """The plan as a person should read it."""
         manifest, facts = self.manifest, self.manifest.facts
         taken = manifest.taken_at.strftime("%Y-%m-%d %H:%M")
-        where = f"in place, in {self.folder}" if self.profile else f"into the folder {self.folder}"
-        lines = [f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}, from {manifest.host}) {where}:"]
+        lines = [
+            f"Restore {manifest.profile} as of {taken} (snapshot {manifest.id}, from {manifest.host}) {self._where()}:"
+        ]
         if self.wanted.collection:
             counts = f"{facts.get('notes')} notes, {facts.get('cards')} cards, {facts.get('reviews')} reviews"
             lines.append(f"  collection: {counts}")
@@ -98,12 +114,19 @@ class RestorePlan:
         if self.profile and self.profile.collection.exists():
             undoing = f"`recollect undo {self.profile.name!r}` brings it back"
             lines.append(f"  the present state is kept as a safety snapshot first: {undoing}")
+        if self.profile and self.wanted.hold_sync:
+            lines.append(f"  automatic sync is off from then on, until `recollect autosync {self.profile.name!r} on`")
         if self.difference is not None:
             lines.append("Compared with the present collection:")
             lines += [f"  {line}" for line in collection_lines(self.difference, OF_A_RESTORE) or ["nothing differs"]]
         if self.not_compared is not None:
             lines.append(f"What differs from the present collection can't be told: {self.not_compared}")
         return "\n".join(lines)
+
+    def _where(self) -> str:
+        if self.adds_profile and self.profile:
+            return f"into the new profile {self.profile.name!r} in {self.folder}"
+        return f"in place, in {self.folder}" if self.profile else f"into the folder {self.folder}"
 
     def _media_lines(self) -> list[str]:
         if not self.wanted.media:
@@ -129,11 +152,11 @@ def plan_restore(
     profile_name: str,
     snapshot: str = LATEST,
     *,
-    to: Path | None = None,
+    to: Target = None,
     wanted: Wanted = ALL,
     compared: bool | None = None,
 ) -> RestorePlan:
-    """Plan a restore into the folder `to`, which must be empty or not there, or in place when it is None.
+    """Plan a restore.
 
     It is `compared` with the profile's present collection, unless told otherwise where that is to be replaced.
     """
@@ -143,18 +166,12 @@ def plan_restore(
     stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
     # A profile that is named by its key, to tell it from a namesake's on another computer.
     local = local or local_profile(stored.name)
-    if to is None and local is None:
-        raise ProfileUnknown(
-            f"There is no profile named {stored.name!r} on this computer to restore in place",
-            "Add it to Anki with --new-profile NAME, or look into it with --to DIR",
-        )
     manifest = repository.manifest(choose_snapshot(stored, snapshot))
-    folder = to.expanduser().absolute() if to else local.folder if local else Path()
-    if to:
-        _refuse_used(folder)
+    profile, adds_profile = _restored_profile(to, stored, local)
+    folder = profile.folder if profile else _empty_folder(to)
     media = _plan_media(repository, manifest, folder / MEDIA_FOLDER, wanted)
     namesakes = tuple(one for one in catalog.profiles if one.name == stored.name and one.key != stored.key)
-    plan = RestorePlan(manifest, folder, None if to else local, media, wanted, namesakes)
+    plan = RestorePlan(manifest, folder, profile, media, adds_profile, wanted, namesakes)
     replaced = to is None and wanted.collection
     if local is None or not local.collection.exists() or not (replaced if compared is None else compared):
         return plan
@@ -171,25 +188,61 @@ def _plan_media(repository: Repository, manifest: Manifest, folder: Path, wanted
     return plan_media_restore(repository, manifest, folder, matching=wanted.patterns, exact=wanted.exact_media)
 
 
-def _refuse_contradictions(wanted: Wanted, to: Path | None) -> None:
+def _restored_profile(to: Target, stored: StoredProfile, local: Profile | None) -> tuple[Profile | None, bool]:
+    """The profile in Anki that a restore goes to, if any, and whether it has to be added to Anki's list."""
+    if isinstance(to, Path):
+        return None, False
+    if isinstance(to, NewProfile):
+        return _new_profile(to.name)
+    if local is None:
+        raise ProfileUnknown(
+            f"There is no profile named {stored.name!r} on this computer to restore in place",
+            "Add it to Anki with --new-profile NAME, or look into it with --to DIR",
+        )
+    return local, False
+
+
+def _new_profile(name: str) -> tuple[Profile, bool]:
+    there = local_profile(name)
+    if there is None:
+        return Profile(name, found_profiles().base / name, Listed.LISTED), True
+    if there.collection.exists():
+        raise TargetUnusable(
+            f"There is a profile named {there.name!r} already, and it has a collection",
+            "Choose another name, or restore over it with --in-place",
+        )
+    # One that was just added, or whose restore was broken off.
+    return there, there.listed is Listed.NOT_LISTED
+
+
+def _refuse_contradictions(wanted: Wanted, to: Target) -> None:
     if wanted.exact_media and (to is not None or wanted.patterns or not wanted.media):
         raise TargetUnusable(
             "Exactly the snapshot's media can only be meant of all media, and of a profile that is restored in place",
             "Leave --media exact away, or restore all media in place",
         )
+    if wanted.hold_sync and isinstance(to, Path):
+        raise TargetUnusable(
+            f"Nothing syncs {to}, so there is nothing to hold off", "Leave --hold-sync away, or restore in place"
+        )
 
 
-def _refuse_used(folder: Path) -> None:
-    """Say so before anything is fetched; `prepare_empty_target` decides when it is written."""
+def _empty_folder(to: Target) -> Path:
+    """Say what is in the way before anything is fetched; `prepare_empty_target` decides when it is written."""
+    assert isinstance(to, Path)
+    folder = to.expanduser().absolute()
     if (folder / COLLECTION).exists():
         raise TargetUnusable(f"{folder} already holds a collection", "Name an empty folder, or a new one")
+    return folder
 
 
-def wanted_from(only: Sequence[str], *, exact_media: bool = False, partial: bool = False) -> Wanted:
+def wanted_from(
+    only: Sequence[str], *, exact_media: bool = False, partial: bool = False, hold_sync: bool = False
+) -> Wanted:
     """What a person asks for, as a form or a command line gives it. Raises TargetUnusable for what means nothing."""
     if any(not one.strip() for one in only):
         raise TargetUnusable(
             "Nothing was restored, for one of the things to restore has no name",
             f"Say {ONLY_COLLECTION}, {ONLY_MEDIA}, or a pattern of file names such as *.mp3",
         )
-    return Wanted(tuple(only), exact_media, partial)
+    return Wanted(tuple(only), exact_media, partial, hold_sync)
