@@ -48,9 +48,9 @@ def switch_automatic_sync(
 ) -> AutomaticSync:
     """Switch what Anki syncs of the profile by itself, and return what it was: hand that in to switch it back.
 
-    Someone who may be killed in between asks `automatic_sync` first and keeps the answer. Where Anki's list says nothing
-    Anki syncs, so that is what it was. Nothing is unpickled, nothing else in the list changes, and Anki must be closed:
-    of that, and of when an Anki can't be seen, `preferences_change` tells. `before_swap` is for tests.
+    Someone who may be killed in between asks `automatic_sync` first and keeps the answer. Where Anki's list says
+    nothing Anki syncs, so that is what it was. Nothing is unpickled, nothing else in the list changes, and Anki must be
+    closed: of that, and of when an Anki can't be seen, `preferences_change` tells. `before_swap` is for tests.
 
     Raises ProfileUnknown, AnkiIsOpen, SourceBusy, PreferencesUnusable, SourceUnreadable, TargetUnusable; nothing has
     been changed then.

@@ -57,8 +57,8 @@ def profile_defaults(now_s: int) -> dict[str, object]:
 def add_profile(base: Path, name: str, *, synced: bool = True, before_swap: Callable[[str], None] = go_on) -> Profile:
     """Add the profile `name` to Anki's list in the base folder, and make its folder, or accept one that is empty.
 
-    It is logged in nowhere; unless `synced`, it also syncs nothing by itself once someone logs in. Where there is no list
-    none is made: Anki makes it when it first starts, and holds much more in it than profiles. Anki must be closed; of
+    It is logged in nowhere; unless `synced`, it also syncs nothing by itself once someone logs in. Where there is no
+    list none is made: Anki makes it when it first starts, and keeps more in it than profiles. Anki must be closed; of
     that, and of how the list is changed, `preferences_change` tells.
 
     Raises ProfileNameUnusable when Anki would not take the name, or it is taken, AnkiIsOpen, SourceBusy,

@@ -81,7 +81,11 @@ def replace_closed(
                 before_swap("lock")
                 present = _still_as_expected(database, expected, guard, locks)
                 if folded_from is not None:
-                    present = _swap_folded(folded, database, guard, locks, before_swap)
+                    guard.keep_out(folded, locks)
+                    before_swap("swap-folded")
+                    present = _swap_folded(folded, database, folded_from, guard)
+                    before_swap("sync-folded")
+                    sync_folder(database.parent)
                 _swap_prepared(prepared, database, guard, locks, before_swap, present=present)
         finally:
             folded.unlink(missing_ok=True)
@@ -104,16 +108,12 @@ def _still_as_expected(
     return present
 
 
-def _swap_folded(
-    folded: Path, database: Path, guard: Guard, locks: ExitStack, before_swap: Callable[[str], None]
-) -> FileStamp | None:
-    guard.keep_out(folded, locks)
-    before_swap("swap-folded")
+def _swap_folded(folded: Path, database: Path, folded_from: SourceStamp, guard: Guard) -> FileStamp | None:
+    # A guard that takes no locks can't keep a program from having come and gone since.
+    if stamp(database) != folded_from:
+        raise _has_changed(database, guard)
     _replace(folded, database, guard)
-    present = _main_stamp(database)
-    before_swap("sync-folded")
-    sync_folder(database.parent)
-    return present
+    return _main_stamp(database)
 
 
 def _swap_prepared(
@@ -133,7 +133,6 @@ def _swap_prepared(
     sync_folder(folder)
     guard.keep_out(prepared, locks)
     before_swap("swap-prepared")
-    # A guard that takes no locks can't keep a program from having come and gone since.
     if _main_stamp(database) != present or _content_beside(database):
         raise _has_changed(database, guard)
     _replace(prepared, database, guard)
