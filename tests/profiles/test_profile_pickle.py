@@ -89,6 +89,12 @@ def test_a_name_that_is_missing_is_set_at_the_end(size: int) -> None:
     assert pickle.loads(changed) == profile | OFF
     assert pickle._loads(changed) == profile | OFF  # type: ignore[attr-defined]  # checks the frames as well
     assert flags_in(changed, NAMES) == OFF
+    frames = [
+        (position or 0) + 9 + argument
+        for opcode, argument, position in pickletools.genops(changed)
+        if opcode.name == "FRAME" and isinstance(argument, int)
+    ]
+    assert frames[-1] == len(changed), "no opcode may lie across the end of a frame"
 
 
 def test_a_name_can_be_set_in_an_empty_dict_of_any_protocol() -> None:
@@ -158,6 +164,7 @@ def unfit() -> dict[str, bytes]:
         "an item without a value": b"\x80\x04}(\x8c\x08autoSyncu.",
         "a memo that is not there": b"\x80\x04}(h\x07\x88u.",
         "a memo of everything": b"\x80\x04}r\xff\xff\xff\xff.",
+        "a memo of too much": b"\x80\x04}r\x00\x00\x05\x00.",
         "a frame that ends nowhere": b"\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x7f}.",
         "an unhashable key": b"\x80\x05}\x96\x01" + b"\0" * 7 + b"x\x88s.",
         "items for a number": b"\x80\x04K\x01\x8c\x01x\x88s.",
