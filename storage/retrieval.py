@@ -65,7 +65,7 @@ def retrieve_file(
         with os.fdopen(descriptor, "wb") as out:
             for piece, content in _from_nearest(repository, places, at_hand):
                 for number in places[piece]:
-                    if len(content) != min(file.piece_bytes, file.size - number * file.piece_bytes):
+                    if len(content) != _piece_length(file, number):
                         raise _wrong_length(file.name)
                     out.seek(number * file.piece_bytes)
                     out.write(content)
@@ -77,6 +77,46 @@ def retrieve_file(
         target.unlink(missing_ok=True)
         raise
     return pieces
+
+
+def update_file(
+    repository: Repository,
+    file: StoredFile,
+    target: Path,
+    there: list[BlobId | None],
+    advance: Callable[[int], None],
+) -> None:
+    """Make the private file `target` the stored `file`, where pieces of the same size are `there`, in order.
+
+    Only what differs in its place is fetched, so that going through many states of a file costs what changed between
+    them. `there` is kept in step with what is written: after an error it tells what the file holds, None where nobody
+    knows. `advance` hears of all bytes of the file, those that stay first.
+    """
+    pieces = read_pieces(repository.read_nodes, file.pieces)
+    del there[len(pieces) :]
+    there += [None] * (len(pieces) - len(there))
+    places: dict[BlobId, list[int]] = {}
+    staying = file.size
+    for number, piece in enumerate(pieces):
+        if there[number] != piece:
+            places.setdefault(piece, []).append(number)
+            staying -= _piece_length(file, number)
+    advance(staying)
+    with target.open("r+b") as out:
+        for piece, content in repository.read(places):
+            for number in places[piece]:
+                if len(content) != _piece_length(file, number):
+                    raise _wrong_length(file.name)
+                there[number] = None
+                out.seek(number * file.piece_bytes)
+                out.write(content)
+                there[number] = piece
+                advance(len(content))
+        out.truncate(file.size)
+
+
+def _piece_length(file: StoredFile, number: int) -> int:
+    return min(file.piece_bytes, file.size - number * file.piece_bytes)
 
 
 def _from_nearest(

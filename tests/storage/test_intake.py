@@ -27,7 +27,7 @@ from storage.intake import (
 from storage.listings import read_folder, read_pieces
 from storage.opening import create_repository
 from storage.repository import Repository
-from storage.retrieval import FileAtHand, folder_entries, holds_entry, retrieve_entries, retrieve_file
+from storage.retrieval import FileAtHand, folder_entries, holds_entry, retrieve_entries, retrieve_file, update_file
 from storage.stores.address import open_store
 from tests.storage.small_backup import FIRST_MOMENT, PROFILE
 
@@ -208,6 +208,75 @@ def test_pieces_at_hand_are_not_fetched_and_those_that_changed_since_are(
     retrieve_file(repository, identified.stored, tmp_path / "out", lambda _: None, at_hand=near)
     assert (tmp_path / "out").read_bytes() == stored
     assert asked[-1] == {identified.pieces[4]}
+
+
+def kept(repository: Repository, path: Path, content: bytes) -> StoredFile:
+    """A file of pages, stored."""
+    path.write_bytes(content)
+    identified = identify_file(
+        repository.seal, "collection", path, kind=BlobKind.PAGE, piece_bytes=4096, advance=lambda _: None
+    )
+    with repository.write(uploads=1) as session:
+        store_file(session, repository.index(), identified)
+        session.close()
+    repository.forget_index()
+    return identified.stored
+
+
+def test_a_file_becomes_one_state_after_the_other_and_only_what_differs_is_fetched(
+    repository: Repository, tmp_path: Path
+) -> None:
+    pages = [random.Random(number).randbytes(4096) for number in range(300)]
+    states = [
+        b"".join(pages[:200]),
+        b"".join([*pages[:7], pages[250], *pages[8:210]]),
+        b"".join([*pages[:7], pages[250], *pages[8:50]]),
+        b"",
+        b"".join([pages[1], pages[1], *pages[2:90]]) + b"the end",
+    ]
+    stored = [kept(repository, tmp_path / f"in-{number}", content) for number, content in enumerate(states)]
+    asked: list[int] = []
+    read = repository.read
+
+    def watched(blobs: Iterable[BlobId], **options: Any) -> Iterator[tuple[BlobId, bytes]]:
+        wanted = list(blobs)
+        asked.append(len(wanted))
+        return read(wanted, **options)
+
+    there: list[BlobId | None] = []
+    out = tmp_path / "out"
+    out.touch()
+    fetched = []
+    for file, content in zip(stored, states, strict=True):
+        advanced: list[int] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(repository, "read", watched)
+            patch.setattr(repository, "read_nodes", read)
+            update_file(repository, file, out, there, advanced.append)
+        assert out.read_bytes() == content
+        assert sum(advanced) == file.size
+        fetched.append(asked[-1])
+    assert fetched == [200, 11, 0, 0, 90]
+
+
+def test_what_a_file_holds_is_known_after_damage_too(repository: Repository, tmp_path: Path) -> None:
+    first, second = (random.Random(seed).randbytes(4096 * 60) for seed in (1, 2))
+    whole = kept(repository, tmp_path / "first", first)
+    packs = {pack.name for pack in repository.store.list("packs")}
+    damaged = kept(repository, tmp_path / "second", second[: 4096 * 30] + first[4096 * 30 :])
+    for pack in repository.store.list("packs"):
+        if pack.name not in packs:
+            content = bytearray(repository.store.read(pack.name))
+            content[40_000] ^= 1
+            repository.store.write(pack.name, bytes(content))
+    there: list[BlobId | None] = []
+    out = tmp_path / "out"
+    out.touch()
+    update_file(repository, whole, out, there, lambda _: None)
+    with pytest.raises(Damaged):
+        update_file(repository, damaged, out, there, lambda _: None)
+    update_file(repository, whole, out, there, lambda _: None)
+    assert out.read_bytes() == first
 
 
 def test_a_file_that_could_not_be_fetched_whole_leaves_nothing_behind(repository: Repository, tmp_path: Path) -> None:
