@@ -41,12 +41,27 @@ def read_note_types(collection_copy: Path) -> dict[int, NoteType]:
     url = f"{collection_copy.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(url, uri=True)) as connection:
-            return _read(connection)
-    except (sqlite3.Error, _Unsound, RecursionError, UnicodeError) as error:
-        raise CollectionDamaged(
-            f"The note types of the collection {collection_copy} can't be read: {error}",
-            "Run Tools > Check Database in Anki, or use an older snapshot",
-        ) from error
+            return note_types_in(connection, collection_copy)
+    except sqlite3.Error as error:
+        raise _unreadable(collection_copy, error) from error
+
+
+def note_types_in(connection: sqlite3.Connection, named: Path) -> dict[int, NoteType]:
+    """Every note type of an opened copy, by id; `named` is what is said of damage.
+
+    Raises CollectionDamaged when its note types are not what Anki writes, and what SQLite raises.
+    """
+    try:
+        return _read(connection)
+    except (_Unsound, RecursionError, UnicodeError) as error:
+        raise _unreadable(named, error) from error
+
+
+def _unreadable(named: Path, why: Exception) -> CollectionDamaged:
+    return CollectionDamaged(
+        f"The note types of the collection {named} can't be read: {why}",
+        "Run Tools > Check Database in Anki, or use an older snapshot",
+    )
 
 
 class _Unsound(ValueError):
