@@ -46,8 +46,9 @@ _ADVICE = "Import the package with Anki itself: File > Import"
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What came into the collection. Notes: `new`; `updated`, as the package holds a later state of them; `duplicates`,
-    there already in this or a later state; `conflicting`, there under another note type and left alone.
+    """What came into the collection. Notes: `new`; `updated`, as the package holds a later state of them, or was to
+    overwrite them; `duplicates`, there already in this or a later state; `conflicting`, there under another note type
+    and left alone.
 
     `cards` is how many cards more there are; notes that were there may have got back cards that they had lost. `media`
     are the files added, under the names that they got. `remarks` are sentences about what is not as it was.
@@ -77,12 +78,14 @@ def add_to_collection(
     scratch: Path,
     *,
     media_folder: Path | None = None,
+    overwriting: bool = False,
     before_step: Callable[[str], None] = _go_on,
 ) -> Added:
     """Import a package of notes with their scheduling into `collection`, which Anki must have closed.
 
     Notes, note types and decks that are there stay as they are, except for notes of which the package holds a later
-    state. The settings of decks that are there stay too; decks that are not come with theirs. Media go into
+    state, and when `overwriting` for all that are in the package: they get its fields and tags, and keep their cards'
+    schedules. The settings of decks that are there stay too; decks that are not come with theirs. Media go into
     `media_folder`, by default the one beside the collection; a file of the same name but other content is added under a
     name of its own, and the notes are made to name that, as Anki does. A note type that is gone comes back; of one that
     has other fields or card types since, the notes come under a copy of the old one, and `remarks` says so.
@@ -103,7 +106,7 @@ def add_to_collection(
             _refuse_other_schema(anki, facts, collection)
             place = Path(anki.media.dir())
             mirrored = _mirror(names, living_media, place)
-            result = _import(anki, package, collection)
+            result = _import(anki, package, collection, overwriting=overwriting)
         after = work / "collection.anki2"
         keep_settings(before, after, result.unused)
         new_facts = _proven(after, facts, collection)
@@ -142,7 +145,7 @@ class _Result:
     unused: Unused
 
 
-def _import(anki: Collection, package: Path, collection: Path) -> _Result:
+def _import(anki: Collection, package: Path, collection: Path, *, overwriting: bool) -> _Result:
     from anki.collection import ImportAnkiPackageOptions, ImportAnkiPackageRequest  # noqa: PLC0415
     from anki.import_export_pb2 import ImportAnkiPackageUpdateCondition as Update  # noqa: PLC0415
 
@@ -154,7 +157,9 @@ def _import(anki: Collection, package: Path, collection: Path) -> _Result:
             with_deck_configs=True,
             # Merging would change the note types that are there, and with them `scm`: a one-way sync.
             merge_notetypes=False,
-            update_notes=Update.Value("IMPORT_ANKI_PACKAGE_UPDATE_CONDITION_IF_NEWER"),
+            update_notes=Update.Value(
+                f"IMPORT_ANKI_PACKAGE_UPDATE_CONDITION_{'ALWAYS' if overwriting else 'IF_NEWER'}"
+            ),
             update_notetypes=Update.Value("IMPORT_ANKI_PACKAGE_UPDATE_CONDITION_NEVER"),
         ),
     )

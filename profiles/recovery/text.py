@@ -59,11 +59,14 @@ class TextFiles:
     missing_notes: tuple[int, ...]
 
 
-def text_files(collection_copy: Path, notes: Iterable[int], *, original: Path | None = None) -> TextFiles:
+def text_files(
+    collection_copy: Path, notes: Iterable[int], *, overwriting: bool = False, original: Path | None = None
+) -> TextFiles:
     """Return one importable file for each note type among the notes with these ids, out of a private copy.
 
     The copy is one file with its WAL folded in, of any schema from 11 on, and is only read. A note has one deck here:
-    that of its first card. `original` is what a person knows the copy by. Raises CollectionDamaged or SourceUnreadable.
+    that of its first card. `overwriting` is as in `import_files`. `original` is what a person knows the copy by. Raises
+    CollectionDamaged or SourceUnreadable.
     """
     prove(collection_copy, original=original)
     named = original or collection_copy
@@ -86,7 +89,9 @@ def text_files(collection_copy: Path, notes: Iterable[int], *, original: Path | 
                 )
             found.append(_note(id_, note_type_id, fields, note_types))
             origins[id_] = NoteOrigin(guid, decks.get(deck[0], "") if deck else "", tuple(tags.split()))
-    return TextFiles(import_files(found, origins), tuple(id_ for id_ in wanted if id_ not in origins))
+    return TextFiles(
+        import_files(found, origins, overwriting=overwriting), tuple(id_ for id_ in wanted if id_ not in origins)
+    )
 
 
 def _note(id_: int, note_type_id: int, fields: str, note_types: Mapping[int, NoteType]) -> DeletedNote:
@@ -100,13 +105,16 @@ def _note(id_: int, note_type_id: int, fields: str, note_types: Mapping[int, Not
     )
 
 
-def import_files(notes: Iterable[DeletedNote], origins: Mapping[int, NoteOrigin] | None = None) -> dict[str, str]:
+def import_files(
+    notes: Iterable[DeletedNote], origins: Mapping[int, NoteOrigin] | None = None, *, overwriting: bool = False
+) -> dict[str, str]:
     """Return one importable file for each note type among `notes`: its name, and its text (to be stored as UTF-8).
 
     `notes` come in the order of their deletion: of a note that was deleted several times the last state counts.
     `origins`, by note id, adds deck, tags and the true guid; a note without one gets its id as guid, and the default
     deck. A note type that is unknown gets a file as well: Anki imports it once the note type is there again, skips its
-    notes until then, and the file says so.
+    notes until then, and the file says so. Notes that are still there stay as they are, or get these fields and tags
+    when `overwriting`.
     """
     by_type: dict[int, dict[int, DeletedNote]] = {}
     for note in notes:
@@ -116,7 +124,9 @@ def import_files(notes: Iterable[DeletedNote], origins: Mapping[int, NoteOrigin]
         known = next((note for note in reversed(latest.values()) if note.note_type is not None), None)
         name = None if known is None else known.note_type
         field_names = () if known is None else known.field_names
-        files[_file_name(name, note_type_id)] = _text(note_type_id, name, field_names, latest, origins or {})
+        files[_file_name(name, note_type_id)] = _text(
+            note_type_id, name, field_names, latest, origins or {}, overwriting=overwriting
+        )
     return files
 
 
@@ -126,6 +136,8 @@ def _text(
     field_names: tuple[str, ...],
     notes: Mapping[int, DeletedNote],
     origins: Mapping[int, NoteOrigin],
+    *,
+    overwriting: bool,
 ) -> str:
     width = max(len(field_names), *(len(note.fields) for note in notes.values()))
     with_origin = any(note_id in origins for note_id in notes)
@@ -137,9 +149,9 @@ def _text(
         "#guid column:1",
         "#notetype column:2",
         *(["#deck column:3", f"#tags column:{len(labels)}"] if with_origin else []),
-        "#if matches:keep current",
+        f"#if matches:{'update' if overwriting else 'keep'} current",
         f"#columns:{_row(_one_line(label) for label in labels)}",
-        *_explanation(note_type_id, note_type),
+        *_explanation(note_type_id, note_type, overwriting=overwriting),
         *_rows(notes, width, origins if with_origin else None),
     ]
     return "\n".join(lines) + "\n"
@@ -158,7 +170,7 @@ def _rows(notes: Mapping[int, DeletedNote], width: int, origins: Mapping[int, No
         yield _row(cells)
 
 
-def _explanation(note_type_id: int, note_type: str | None) -> list[str]:
+def _explanation(note_type_id: int, note_type: str | None, *, overwriting: bool) -> list[str]:
     # Each line begins with fixed words: Anki takes what stands before a colon for the name of a directive.
     if note_type is None:
         return [
@@ -167,7 +179,8 @@ def _explanation(note_type_id: int, note_type: str | None) -> list[str]:
         ]
     return [
         f"# Notes of note type {note_type_id}, {_one_line(note_type)}",
-        "# In Anki choose File > Import, then this file, then Import. Notes that are still there stay as they are.",
+        "# In Anki choose File > Import, then this file, then Import. Notes that are still there "
+        + ("get these fields and tags." if overwriting else "stay as they are."),
     ]
 
 
