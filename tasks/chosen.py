@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from profiles.discovery import Profile
 from recollect.errors import RecollectError
 from storage.errors import SnapshotUnknown
 from storage.format.manifest import Manifest, ProfileKey
@@ -37,6 +38,14 @@ def chosen_manifest(repository: Repository, snapshot: str = LATEST, profile: str
     if snapshot == LATEST or profile is not None:
         return repository.manifest(choose_snapshot(chosen_profile(catalog, profile), snapshot))
     return repository.manifest(find_snapshot(catalog, snapshot)[1])
+
+
+def own_profile(stored: StoredProfile) -> Profile | None:
+    """This computer's profile that is stored so; None where it is another computer's."""
+    try:
+        return next((one for one in found_profiles().profiles if key_of(one) == stored.key), None)
+    except RecollectError:
+        return None
 
 
 def _own_keys() -> dict[str, ProfileKey]:
