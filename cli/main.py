@@ -28,6 +28,10 @@ COMMANDS = {
     "restore": "Restore a snapshot, into an empty folder, a new profile or in place.",
     "undo": "Undo the last restore in place, or whatever else kept a profile first: put back the state before it.",
     "autosync": "Hold a profile's automatic sync off, or let it go on as it was before. Anki must be closed.",
+    "recover": "Get single notes or decks back, with schedules, decks and media: as a package, as text files, or into "
+    "a profile.",
+    "history": "Show every version of a note over the snapshots of its profile, oldest first: fields, tags, deck and "
+    "note type.",
     "forget": "Move snapshots to the trash. They can be had back for a week; the last good one of a profile can't be "
     "forgotten.",
     "prune": "Let go of snapshots over the retention limits (Anki's own rule), and free the space that nothing needs "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from prefect import flow
@@ -12,6 +11,7 @@ from prefect.client.schemas.objects import State
 from flows.chains.restore import restore
 from flows.chains.restore_plan import NewProfile, RestorePlan, Target, wanted_from
 from flows.parameters import ProfileName, RepositoryName
+from flows.paths import full_path
 from flows.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 
@@ -76,13 +76,4 @@ def _target(to: str | None, new_profile: str | None, *, in_place: bool) -> Targe
         )
     if new_profile:
         return NewProfile(new_profile)
-    if not to:
-        return None
-    try:
-        folder = Path(to).expanduser()
-    except RuntimeError:
-        folder = Path(to)
-    # A worker runs each flow in a folder of its own, which is gone afterwards.
-    if not folder.is_absolute():
-        raise TargetUnusable(f"Nothing was restored, for {to!r} is no full path", "Name the folder from its root on")
-    return folder
+    return full_path(to) if to else None

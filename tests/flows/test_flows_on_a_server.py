@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from storage.format.audit_row import Outcome
-from tests.flows.chains.house import add_note
+from tests.flows.chains.house import add_note, opened
 from tests.flows.on_prefect import Home, Run, deployments, run_of, start
 from tests.servers.prefect_server import PROJECT, prefect_environment, running
 from tests.servers.rclone import SECRET, s3_server
@@ -179,6 +179,27 @@ def test_restores_and_a_pruning_complete(home: Home, tmp_path: Path) -> None:
     assert "Ada: 0 of 1 snapshots were let go; Ben: 0 of 1 snapshots were let go" in pruned.message
 
 
+def test_notes_are_recovered_by_a_run_that_the_audit_table_names(home: Home, tmp_path: Path) -> None:
+    with opened(home.collection("Ada")) as anki:
+        deck = len(anki.find_notes("deck:Chemistry"))
+    package = tmp_path / "chemistry.apkg"
+    recovered, unclear = home.run(
+        "from flows.recover import recover_notes\n"
+        "back_up_profile('Ada')\n"
+        f"end(recover_notes('Ada', decks=['Chemistry'], to={str(package)!r}, return_state=True))\n"
+        "end(recover_notes('Ada', decks=['Chemistry'], return_state=True))"
+    )
+
+    assert (recovered.name, _outcome(recovered)) == ("Ada", ("COMPLETED", "Completed")), recovered.message
+    assert f"{deck} notes of the snapshot" in recovered.message
+    assert [task["name"] for task in recovered.tasks(expected=2)] == ["find-notes", "cut-package"]
+    assert "tick" in recovered.log()
+    assert package.read_bytes()[:2] == b"PK"
+    row = home.rows()[-1]
+    assert (row.action, row.outcome, row.flow_run) == ("recover", Outcome.COMPLETED, recovered.id)
+    assert (_outcome(unclear), "not clear where to" in unclear.message) == (("FAILED", "Failed"), True)
+
+
 def test_what_a_form_got_wrong_ends_as_failed_with_a_sentence_and_no_traceback(home: Home, tmp_path: Path) -> None:
     runs = home.run(
         "end(back_up_profile('Nobody', return_state=True))\n"
@@ -303,7 +324,7 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
         "import json\n"
         "from prefect.flows import load_flow_from_entrypoint\n"
         "for name in ('backup.back_up_profile', 'backup_all.back_up_all', 'restore.restore_profile', 'prune.prune',\n"
-        "             'verify.verify'):\n"
+        "             'verify.verify', 'recover.recover_notes'):\n"
         "    found = load_flow_from_entrypoint(f'flows.{name}')\n"
         "    print(json.dumps([found.name, found.parameters.model_dump()['properties']]))"
     )
@@ -319,7 +340,7 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
 
     assert ended.returncode == 0, ended.stderr
     found = dict(json.loads(line) for line in ended.stdout.splitlines())
-    assert set(found) == {"back-up-profile", "back-up-all", "restore-profile", "prune", "verify"}
+    assert set(found) == {"back-up-profile", "back-up-all", "restore-profile", "prune", "verify", "recover-notes"}
     for parameters in found.values():
         for name, parameter in parameters.items():
             assert parameter.get("description"), name

@@ -3,6 +3,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -123,11 +124,11 @@ def test_a_value_that_is_blown_up_is_refused(copy: Path, monkeypatch: pytest.Mon
         read_note(copy, note)
 
 
-def _state(front: str, **other: object) -> NoteState:
+def _state(front: str) -> NoteState:
     return NoteState("Basic", "Deck", (), (("Front", front), ("Back", "")))
 
 
-def test_versions_tell_from_when_to_when_a_note_was_what(made: Path) -> None:
+def test_versions_tell_from_when_to_when_a_note_was_what() -> None:
     a, b = _state("a"), _state("b")
     found = versions([(1, None), (2, a), (3, a), (4, b), (5, None), (6, None), (7, b), (8, a)])
     assert [(one.state, one.first, one.last) for one in found] == [
@@ -147,10 +148,10 @@ def test_versions_say_of_each_moment_what_was_seen_then(seen: list[str | None]) 
     told = {at: one.state for one in found for at in range(one.first, one.last + 1)}
     first = next((at for at, state in states if state is not None), len(states))
     assert told == dict(states[first:])
-    assert all(one.state != other.state for one, other in zip(found, found[1:], strict=False))
+    assert all(one.state != other.state for one, other in pairwise(found))
 
 
-def test_a_change_names_the_fields_that_came_changed_and_went(made: Path) -> None:
+def test_a_change_names_the_fields_that_came_changed_and_went() -> None:
     before = NoteState("Basic", "A", ("x",), (("Front", "1"), ("Back", "2"), ("Old", "3")))
     after = NoteState("Basic", "B", ("x",), (("Front", "1"), ("Back", "two"), ("New", "4")))
     change_ = note_change(before, after)

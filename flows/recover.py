@@ -1,0 +1,67 @@
+"""The flow *recover-notes*."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from pydantic import Field
+
+from flows.chains.recover import recover
+from flows.parameters import ProfileName, RepositoryName
+from flows.paths import full_path
+from flows.states import in_a_state, state_of
+from profiles.errors import TargetUnusable
+from tasks.find_notes import Wanted
+
+NoteId = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+@flow(name="recover-notes", flow_run_name="{profile}", persist_result=False)
+def recover_notes(
+    profile: ProfileName,
+    notes: list[NoteId] | None = None,
+    decks: list[str] | None = None,
+    search: str | None = None,
+    snapshot: str | None = None,
+    to: str | None = None,
+    text: str | None = None,
+    into: bool = False,
+    overwrite: bool = False,
+    repository: RepositoryName = "default",
+) -> State[Any]:
+    """Get single notes or decks of a profile back: as a package, as text files, or into the profile itself.
+
+    Args:
+        profile: The profile's name, as Anki shows it.
+        notes: Ids of notes; without a snapshot, each comes from the newest one that still holds it.
+        decks: Full names of decks, as in Languages::Spanish: all notes of these, and of the decks below.
+        search: What would be typed into Anki's browser to find the notes.
+        snapshot: "latest", or a snapshot's id, to take all from. Leave it empty for the newest that has them.
+        to: The full path of a package (.apkg) to write, for Anki's File > Import.
+        text: The full path of an empty folder to write text files to, for Anki's File > Import.
+        into: Add the notes to the profile; Anki must be closed. The present state is kept as a snapshot first.
+        overwrite: Also set notes that are still there back to what they were.
+        repository: Where from: "default", or the name of a repository in the settings.
+    """
+
+    def run() -> State[Any]:
+        package, folder = (full_path(path) if path else None for path in (to, text))
+        if [package is not None, folder is not None, into].count(True) != 1:
+            raise TargetUnusable(
+                "Nothing was recovered, for it was not clear where to",
+                "Name a package, name a folder for text files, or choose into: one of the three",
+            )
+        report, _ = recover(
+            Wanted(tuple(notes or ()), tuple(decks or ()), search or None),
+            profile=profile,
+            snapshot=snapshot or None,
+            to=package,
+            text=folder,
+            overwriting=overwrite,
+            repository_name=repository,
+        )
+        return state_of(report)
+
+    return in_a_state(run)
