@@ -14,6 +14,6 @@ def full_path(path: str) -> Path:
     except RuntimeError:
         found = Path(path)
     # A worker runs each flow in a folder of its own, which is gone afterwards.
-    if not found.is_absolute():
+    if not found.is_absolute() or "\x00" in path:
         raise TargetUnusable(f"Nothing was done, for {path!r} is no full path", "Name it from its root on")
     return found

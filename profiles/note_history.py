@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from profiles.comparing.schema import schema_of, unlike_anki
-from profiles.decks import deck_names
+from profiles.decks import deck_names, with_sub_decks
 from profiles.note_types import note_types_in
 from profiles.proof import opened_copy
 
@@ -31,6 +31,14 @@ _BETWEEN_FIELDS: Final = "\x1f"
 _DECK: Final = "SELECT CASE WHEN odid THEN odid ELSE did END FROM cards WHERE nid = ? ORDER BY ord LIMIT 1"
 
 Moment = TypeVar("Moment")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a copy holds of what was asked for."""
+
+    notes: frozenset[int]
+    decks: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +79,25 @@ class NoteChange:
     fields: tuple[FieldChange, ...]
 
 
-def notes_there(collection_copy: Path, notes: Iterable[int], *, original: Path | None = None) -> frozenset[int]:
-    """Those of `notes` that a private copy holds, which need not be proven.
+def held_in(
+    collection_copy: Path, *, notes: Iterable[int] = (), decks: Iterable[str] = (), original: Path | None = None
+) -> Held:
+    """Those of `notes` and `decks` that a private copy holds, which need not be proven.
 
     `original` is what a person knows the copy by. Raises CollectionDamaged, SourceUnreadable.
     """
+    wanted = list(decks)
     with _bounded(collection_copy, original) as connection:
-        return frozenset(
-            note for note in notes if connection.execute("SELECT 1 FROM notes WHERE id = ?", (note,)).fetchone()
-        )
+        there = (note for note in notes if _can_be(note))
+        found = (note for note in there if connection.execute("SELECT 1 FROM notes WHERE id = ?", (note,)).fetchone())
+        names = deck_names(connection, original or collection_copy) if wanted else {}
+        missing = with_sub_decks(names, wanted)[1]
+        return Held(frozenset(found), frozenset(wanted).difference(missing))
+
+
+def _can_be(note: int) -> bool:
+    """Whether SQLite knows the number at all."""
+    return -(2**63) <= note < 2**63
 
 
 def read_note(collection_copy: Path, note: int, *, original: Path | None = None) -> NoteState | None:
@@ -89,7 +107,9 @@ def read_note(collection_copy: Path, note: int, *, original: Path | None = None)
     """
     named = original or collection_copy
     with _bounded(collection_copy, original) as connection:
-        row = connection.execute("SELECT mid, flds, tags FROM notes WHERE id = ?", (note,)).fetchone()
+        row = None
+        if _can_be(note):
+            row = connection.execute("SELECT mid, flds, tags FROM notes WHERE id = ?", (note,)).fetchone()
         if row is None:
             return None
         type_id, fields, tags = row

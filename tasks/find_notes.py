@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from profiles.note_history import notes_there
-from profiles.recovery.choosing import choose_notes
+from profiles.errors import CollectionDamaged
+from profiles.note_history import Held, held_in
+from profiles.recovery.choosing import Choice, choose_notes
 from storage.format.manifest import Manifest, SnapshotId
 from storage.repository import SnapshotRef
 from tasks.catalog import LATEST, StoredProfile, choose_snapshot
@@ -38,8 +40,8 @@ class NotesOfSnapshot:
 class FoundNotes:
     """What was found, the newest snapshot first; and what was asked for that is nowhere.
 
-    Decks, a search, and all where a snapshot was named, were looked for `in_snapshot`; ids otherwise in as many
-    snapshots as were `looked_into`. `unread` says of others why they could not be.
+    Decks, a search, and all where a snapshot was named, were looked for `in_snapshot`; ids, and decks that it does not
+    have, otherwise in as many as were `looked_into`. `unread` says of others why they could not be.
     """
 
     found: tuple[NotesOfSnapshot, ...] = ()
@@ -57,9 +59,10 @@ class FoundNotes:
 
 @step("find-notes", retried=True)
 def find_notes(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, snapshot: str | None) -> FoundNotes:
-    """Find the notes in the snapshot that is named; where none is, each id in the newest one that still holds it.
+    """Find the notes in the snapshot that is named; where none is, each in the newest one that still holds it.
 
-    Decks and a search are for *latest* then. Raises what fetching, or reading a named snapshot, raises.
+    A deck and a search are for *latest* then; only a deck that is gone comes from the newest snapshot that still has
+    it. Raises what fetching, or reading a snapshot that was chosen, raises.
     """
     if snapshot is not None:
         return _in_one(copy, stored, wanted, snapshot)
@@ -67,56 +70,68 @@ def find_notes(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, 
     if wanted.decks or wanted.search is not None:
         chosen = _in_one(copy, stored, Wanted((), wanted.decks, wanted.search), LATEST)
     there = {note for one in chosen.found for note in one.notes}
-    by_id = _newest_that_hold(copy, stored.refs, [note for note in wanted.notes if note not in there])
+    left = Wanted(tuple(dict.fromkeys(note for note in wanted.notes if note not in there)), chosen.missing_decks)
+    older = _in_newest_that_hold(copy, stored.refs, left) if left else FoundNotes()
     found: dict[str, NotesOfSnapshot] = {}
-    for one in (*chosen.found, *by_id.found):
+    for one in (*chosen.found, *older.found):
         other = found.get(one.manifest.id)
-        notes = sorted((*one.notes, *(other.notes if other else ())))
-        found[one.manifest.id] = NotesOfSnapshot(one.manifest, tuple(notes))
-    return FoundNotes(
-        tuple(sorted(found.values(), key=lambda one: one.manifest.id, reverse=True)),
-        by_id.missing_notes,
-        chosen.missing_decks,
-        chosen.in_snapshot,
-        by_id.looked_into,
-        by_id.unread,
+        notes = {*one.notes, *(other.notes if other else ())}
+        found[one.manifest.id] = NotesOfSnapshot(one.manifest, tuple(sorted(notes)))
+    return replace(
+        older,
+        found=tuple(sorted(found.values(), key=lambda one: one.manifest.id, reverse=True)),
+        in_snapshot=chosen.in_snapshot,
     )
 
 
 def _in_one(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, snapshot: str) -> FoundNotes:
     manifest = copy.repository.manifest(choose_snapshot(stored, snapshot))
-    choice = choose_notes(
+    choice = _choice(copy, manifest, wanted)
+    found = (NotesOfSnapshot(manifest, choice.notes),) if choice.notes else ()
+    return FoundNotes(found, choice.missing_notes, choice.missing_decks, manifest.id)
+
+
+def _choice(copy: CollectionOverTime, manifest: Manifest, wanted: Wanted) -> Choice:
+    return choose_notes(
         copy.turn_to(manifest),
         note_ids=wanted.notes,
         decks=wanted.decks,
         search=wanted.search,
         original=known_as(manifest),
     )
-    found = (NotesOfSnapshot(manifest, choice.notes),) if choice.notes else ()
-    return FoundNotes(found, choice.missing_notes, choice.missing_decks, manifest.id)
 
 
-def _newest_that_hold(copy: CollectionOverTime, refs: Iterable[SnapshotRef], notes: Iterable[int]) -> FoundNotes:
-    left = list(dict.fromkeys(notes))
+def _in_newest_that_hold(copy: CollectionOverTime, refs: Sequence[SnapshotRef], wanted: Wanted) -> FoundNotes:
+    def held(path: Path, original: Path) -> Held:
+        return held_in(path, notes=wanted.notes, decks=wanted.decks, original=original)
+
+    notes, decks = list(wanted.notes), list(wanted.decks)
     found: list[NotesOfSnapshot] = []
     unread: list[str] = []
     looked_into = 0
-    for manifest, there in _looks(copy, list(refs)[::-1], left, unread) if left else ():
-        looked_into += 1
-        notes_here = tuple(sorted(there.intersection(left)))
-        if notes_here:
-            found.append(NotesOfSnapshot(manifest, notes_here))
-            left = [note for note in left if note not in there]
-        if not left:
-            break
-    return FoundNotes(tuple(found), tuple(left), looked_into=looked_into, unread=tuple(unread))
-
-
-def _looks(
-    copy: CollectionOverTime, refs: Iterable[SnapshotRef], notes: list[int], unread: list[str]
-) -> Iterator[tuple[Manifest, frozenset[int]]]:
-    for look in look_through(copy, refs, lambda path, original: notes_there(path, notes, original=original)):
-        if look.trouble is not None:
+    for look in look_through(copy, refs[::-1], held):
+        if look.manifest is None or look.found is None:
             unread.append(look.refusal)
-        elif look.manifest is not None and look.found is not None:
-            yield look.manifest, look.found
+            continue
+        looked_into += 1
+        here = Wanted(
+            tuple(note for note in notes if note in look.found.notes),
+            tuple(deck for deck in decks if deck in look.found.decks),
+        )
+        if here:
+            try:
+                found.append(NotesOfSnapshot(look.manifest, _choice(copy, look.manifest, here).notes))
+            except CollectionDamaged as trouble:
+                unread.append(trouble.problem)
+                continue
+            notes = [note for note in notes if note not in here.notes]
+            decks = [deck for deck in decks if deck not in here.decks]
+        if not notes and not decks:
+            break
+    return FoundNotes(
+        tuple(one for one in found if one.notes),
+        tuple(notes),
+        tuple(decks),
+        looked_into=looked_into,
+        unread=tuple(unread),
+    )

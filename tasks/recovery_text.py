@@ -20,7 +20,7 @@ TEXT_ADVICE: Final = (
     "In Anki choose File > Import for each file; what is chosen in its window is right. Schedules do not come back "
     "this way"
 )
-SYNC_ADVICE: Final = "The next sync carries the notes on to other devices, as it does with any change"
+SYNC_ADVICE: Final = "The next sync carries on to other devices what was added, as it does with any change"
 
 _SHOWN: Final = 20
 _IDS_SHOWN: Final = 5
@@ -35,10 +35,9 @@ def notes_text(one: NotesOfSnapshot) -> str:
 
 def not_found(found: FoundNotes) -> Iterator[str]:
     """What was asked for and is nowhere, a sentence each."""
-    where = f"the snapshot {found.in_snapshot}" if found.in_snapshot else "any snapshot"
-    everywhere = f"any of {found.looked_into} snapshots" if found.looked_into else where
+    where = f"any of {found.looked_into} snapshots" if found.looked_into else f"the snapshot {found.in_snapshot}"
     if found.missing_notes:
-        yield f"Not in {everywhere}: {_notes(found.missing_notes)} {first_of(found.missing_notes)}"
+        yield f"Not in {where}: {_notes(found.missing_notes)} {first_of(found.missing_notes)}"
     if found.missing_decks:
         decks = "the deck" if len(found.missing_decks) == 1 else "the decks"
         yield f"Not in {where}: {decks} {first_of([repr(deck) for deck in found.missing_decks])}"
@@ -67,6 +66,7 @@ def added_text(package: Package, added: Added) -> str:
         (added.updated, "updated"),
         (added.duplicates, "there already"),
         (added.conflicting, "in conflict with what is there"),
+        (len(added.media), "media files added"),
     )
     return f"{notes_text(package.source)}: {', '.join(f'{count} {what}' for count, what in counted if count)}"
 

@@ -81,9 +81,10 @@ def recover(
 ) -> tuple[Report, Recovery]:
     """Recover notes as a package at `to`, as text files in the folder `text`, or, without either, into the profile.
 
-    Without a `snapshot`, each note that is named by its id comes from the newest one that still holds it, and what is
-    chosen by deck or search from *latest*. Notes that are still in a profile stay as they are, unless `overwriting`.
-    `confirmed` sees the plan before a profile is touched; False ends it there.
+    Without a `snapshot`, each note that is named by its id comes from the newest one that still holds it, a deck that
+    is gone from the newest that still has it, and what is chosen otherwise from *latest*. Notes that are still in a
+    profile stay as they are, unless `overwriting`. `confirmed` sees the plan before a profile is touched; False ends it
+    there.
     """
     repository = open_named(repository_name)
     recovery = Recovery()
@@ -124,12 +125,11 @@ def _find(
     found = find_notes(copy, stored, wanted, snapshot)
     audit.remarks += found.unread
     if not found.found:
-        nowhere = "; ".join(not_found(found)) or f"The search finds nothing in the snapshot {found.in_snapshot}"
         raise NotesMissing(
-            nowhere,
-            f"Another snapshot may have them: `recollect snapshots {stored.name!r}` lists all, and one can be named"
-            if found.in_snapshot
-            else "Check the ids, and that it is the right profile",
+            "; ".join(not_found(found)) or f"The search finds nothing in the snapshot {found.in_snapshot}",
+            "Check what was asked for, and that it is the right profile"
+            if found.looked_into
+            else f"Another snapshot may have it: `recollect snapshots {stored.name!r}` lists all, and one can be named",
         )
     audit.remarks += not_found(found)
     audit.note(snapshot=" ".join(one.manifest.id for one in found.found))

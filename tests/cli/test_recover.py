@@ -57,7 +57,7 @@ def test_notes_are_added_to_the_profile_without_a_question_only_when_that_is_sai
     assert ran.code == 0
     assert "1 added" in ran.out
     assert "the present state is kept as a safety snapshot first" in ran.err
-    assert "The next sync carries the notes on" in ran.err
+    assert "The next sync carries on to other devices what was added" in ran.err
     assert "lost by accident" in fronts(collection(desk))
     told = desk.call("recover", str(lost), "--into", "--yes", "--json").json
     assert (told["added"]["new"], told["added"]["duplicates"]) == (0, 1)
@@ -91,6 +91,7 @@ def test_a_deck_is_written_as_text_files(desk: Desk) -> None:
         (["4711"], "Say where to"),
         (["4711", "--to", "a.apkg", "--into"], "Say where to"),
         (["4711", "--to", "a.apkg", "--text", "b"], "Say where to"),
+        (["4711", "--to", "a.apkg", "--snapshot"], "requires an argument"),
         (["seven", "--to", "a.apkg"], "Invalid value for"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from profiles import note_history
 from profiles.errors import CollectionDamaged
-from profiles.note_history import FieldChange, NoteState, note_change, notes_there, read_note, versions
+from profiles.note_history import FieldChange, Held, NoteState, held_in, note_change, read_note, versions
 from tests.profiles.recovery.living import (
     SCIENCE,
     SPANISH,
@@ -51,7 +51,9 @@ def test_a_note_is_read_with_its_names_whichever_anki_wrote_it(made: Path, tmp_p
         (("Word", "gato 2"), ("Meaning", "cat"), ("Sound", "<b>GA-to</b>"), ("Note", "")),
     )
     assert read_note(path, note + 1_000_000) is None
-    assert notes_there(path, [note, 5, note + 1_000_000]) == {note}
+    assert read_note(path, 2**63) is None
+    asked = {"notes": [note, 5, 2**63, -(2**64)], "decks": ["languages", SPANISH.upper(), "Latin"]}
+    assert held_in(path, **asked) == Held(frozenset({note}), frozenset({"languages", SPANISH.upper()}))
 
 
 def test_a_card_in_a_filtered_deck_is_at_home_where_it_came_from(copy: Path) -> None:
@@ -82,7 +84,7 @@ def test_what_is_no_collection_of_ankis_is_called_damage(copy: Path, tmp_path: P
     with pytest.raises(CollectionDamaged, match="makes no sense"):
         read_note(copy, note, original=Path("the one"))
     (tmp_path / "noise").write_bytes(b"SQLite format 3\x00" + bytes(9000))
-    for read in (lambda path: read_note(path, note), lambda path: notes_there(path, [note])):
+    for read in (lambda path: read_note(path, note), lambda path: held_in(path, notes=[note])):
         with pytest.raises(CollectionDamaged):
             read(tmp_path / "noise")
 
@@ -177,4 +179,4 @@ def test_what_a_person_does_to_a_note_is_seen(copy: Path) -> None:
     assert after is not None
     assert (after.deck, after.tags) == (SCIENCE, ("animal",))
     assert note_change(before, after).fields == (FieldChange("Meaning", "cat", "cat!"),)
-    assert notes_there(copy, [added]) == {added}
+    assert held_in(copy, notes=[added]).notes == {added}

@@ -311,20 +311,43 @@ def fetched_pieces(monkeypatch: pytest.MonkeyPatch) -> Counter[BlobId]:
     return asked
 
 
-def test_a_deck_and_a_search_are_looked_for_in_the_latest_or_the_named_snapshot(ada: House, tmp_path: Path) -> None:
+def test_a_deck_that_is_gone_comes_from_the_newest_snapshot_that_has_it_and_all_else_from_latest(
+    ada: House, tmp_path: Path
+) -> None:
+    verbs = tuple(note_ids(ada.collection(), f"deck:{VERBS}"))
+    back_up_well()
+    held = back_up_well(force=True)
+    with opened(ada.collection()) as collection:
+        collection.decks.remove([deck_id_of(collection, VERBS)])
+    latest = back_up_well()
+    science = tuple(note_ids(ada.collection(), f"deck:{SCIENCE}"))
+
+    report, recovery = recover(Wanted(decks=(VERBS, SCIENCE, "Latin")), to=tmp_path / "a.apkg")
+    assert report.outcome is Outcome.COMPLETED, report.message
+    assert [(one.manifest.id, one.notes) for one in recovery.found.found] == [(latest, science), (held, verbs)]
+    assert any("Not in any of 3 snapshots: the deck 'Latin'" in remark for remark in report.remarks)
+    report, _ = recover(Wanted(decks=("Latin",)), to=tmp_path / "b.apkg")
+    assert (report.outcome, report.row.reason) == (Outcome.FAILED, NotesMissing.code)
+
+
+def test_what_is_looked_for_in_one_snapshot_is_looked_for_nowhere_else(ada: House, tmp_path: Path) -> None:
+    (note,) = note_ids(ada.collection(), '"gato 2"')
     verbs = note_ids(ada.collection(), f"deck:{VERBS}")
     held = back_up_well()
+    forget(ada, '"gato 2"')
     with opened(ada.collection()) as collection:
         collection.decks.remove([deck_id_of(collection, VERBS)])
     latest = back_up_well()
 
-    report, _ = recover(Wanted(decks=(VERBS,)), to=tmp_path / "a.apkg")
-    assert (report.outcome, report.row.reason) == (Outcome.FAILED, NotesMissing.code)
-    assert all(part in report.message for part in (VERBS, latest, "recollect snapshots"))
-    report, _ = recover(Wanted(search="tag:verb::ser"), to=tmp_path / "a.apkg")
-    assert "The search finds nothing" in report.message
+    for wanted, snapshot in (
+        (Wanted(search="tag:verb::ser"), None),
+        (Wanted((note,)), "latest"),
+        (Wanted(decks=(VERBS,)), latest),
+    ):
+        report, _ = recover(wanted, snapshot=snapshot, to=tmp_path / "a.apkg")
+        assert (report.outcome, report.row.reason) == (Outcome.FAILED, NotesMissing.code)
+        assert all(part in report.message for part in (latest, "recollect snapshots"))
     assert not (tmp_path / "a.apkg").exists()
-
     report, recovery = recover(Wanted(decks=(VERBS,), search="gato"), snapshot=held, to=tmp_path / "a.apkg")
     assert report.outcome is Outcome.COMPLETED
     assert recovery.found.notes == len(verbs) + 4
