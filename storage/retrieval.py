@@ -89,8 +89,8 @@ def update_file(
     """Make the private file `target` the stored `file`, where pieces of the same size are `there`, in order.
 
     Only what differs in its place is fetched, so that going through many states of a file costs what changed between
-    them. `there` is kept in step with what is written: after an error it tells what the file holds, None where nobody
-    knows. `advance` hears of all bytes of the file, those that stay first.
+    them. `there` is kept in step with what is written, None where nobody knows: after an error too it tells what the
+    file holds. `advance` hears of all bytes of the file, those that stay first.
     """
     pieces = read_pieces(repository.read_nodes, file.pieces)
     del there[len(pieces) :]
@@ -102,17 +102,21 @@ def update_file(
             places.setdefault(piece, []).append(number)
             staying -= _piece_length(file, number)
     advance(staying)
-    with target.open("r+b") as out:
-        for piece, content in repository.read(places):
-            for number in places[piece]:
-                if len(content) != _piece_length(file, number):
-                    raise _wrong_length(file.name)
-                there[number] = None
-                out.seek(number * file.piece_bytes)
-                out.write(content)
-                there[number] = piece
-                advance(len(content))
-        out.truncate(file.size)
+    try:
+        with target.open("r+b") as out:
+            for piece, content in repository.read(places):
+                for number in places[piece]:
+                    if len(content) != _piece_length(file, number):
+                        raise _wrong_length(file.name)
+                    out.seek(number * file.piece_bytes)
+                    out.write(content)
+                    there[number] = piece
+                    advance(len(content))
+            out.truncate(file.size)
+    except OSError:
+        # What a disk took that failed in between is known to nobody.
+        there.clear()
+        raise
 
 
 def _piece_length(file: StoredFile, number: int) -> int:

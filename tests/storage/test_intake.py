@@ -279,6 +279,24 @@ def test_what_a_file_holds_is_known_after_damage_too(repository: Repository, tmp
     assert out.read_bytes() == first
 
 
+def test_nothing_is_known_of_a_file_once_its_disk_has_failed(repository: Repository, tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(4096 * 60)
+    whole = kept(repository, tmp_path / "whole", content)
+    there: list[BlobId | None] = []
+    out = tmp_path / "out"
+    out.touch()
+
+    def fails(amount: int) -> None:
+        if amount:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        update_file(repository, whole, out, there, fails)
+    out.write_bytes(bytes(4096 * 70))
+    update_file(repository, whole, out, there, lambda _: None)
+    assert out.read_bytes() == content
+
+
 def test_a_file_that_could_not_be_fetched_whole_leaves_nothing_behind(repository: Repository, tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_bytes(random.Random(1).randbytes(50_000))
