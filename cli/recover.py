@@ -23,9 +23,7 @@ from tasks.find_notes import Wanted
 def recover(
     notes: Annotated[
         list[int] | None,
-        typer.Argument(
-            metavar="NOTE_ID", help="Ids of notes: each from the newest snapshot that holds it.", show_default=False
-        ),
+        typer.Argument(metavar="NOTE_ID", help="Ids of notes, which Anki's browser shows as Info.", show_default=False),
     ] = None,
     decks: Annotated[
         list[str] | None,
@@ -39,8 +37,8 @@ def recover(
         typer.Option(
             "--snapshot",
             metavar="ID",
-            help="Take all from this snapshot: an id, its beginning or end, or `latest`. Default for decks and "
-            "searches: latest.",
+            help="Take all from this snapshot: an id, its beginning or end, or `latest`. Default: latest; and for ids, "
+            "and decks that are gone, the newest that holds them.",
         ),
     ] = None,
     profile: Annotated[
