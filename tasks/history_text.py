@@ -59,7 +59,7 @@ def _named(taken: Taken) -> str:
 
 def _whole(state: NoteState) -> Iterator[str]:
     yield f"    note type: {_line(state.note_type)}"
-    yield f"    deck: {_line(state.deck)}"
+    yield f"    deck: {_deck(state)}"
     if state.tags:
         yield f"    tags: {_line(' '.join(state.tags))}"
     for name, text in state.fields:
@@ -71,7 +71,7 @@ def _changes(before: NoteState, after: NoteState) -> Iterator[str]:
     if change.note_type:
         yield f"    note type: {_line(before.note_type)} -> {_line(after.note_type)}"
     if change.deck:
-        yield f"    deck: {_line(before.deck)} -> {_line(after.deck)}"
+        yield f"    deck: {_deck(before)} -> {_deck(after)}"
     if change.tags:
         gone = [f"-{tag}" for tag in before.tags if tag not in after.tags]
         come = [f"+{tag}" for tag in after.tags if tag not in before.tags]
@@ -106,5 +106,9 @@ def _shortened(text: str, start: int, end: int) -> str:
     return _line(text)
 
 
+def _deck(state: NoteState) -> str:
+    return _line(state.deck) if state.deck else "(no cards)"
+
+
 def _line(text: str) -> str:
-    return text.replace("\n", "⏎")
+    return text.replace("\n", "⏎") or "(empty)"
