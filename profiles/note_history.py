@@ -30,6 +30,8 @@ _BETWEEN_FIELDS: Final = "\x1f"
 # A card in a filtered deck is at home in the deck it came from; of several cards the first counts.
 _DECK: Final = "SELECT CASE WHEN odid THEN odid ELSE did END FROM cards WHERE nid = ? ORDER BY ord LIMIT 1"
 
+_CARD: Final = "SELECT 1 FROM cards WHERE did = ? OR odid = ? LIMIT 1"
+
 Moment = TypeVar("Moment")
 
 
@@ -82,7 +84,7 @@ class NoteChange:
 def held_in(
     collection_copy: Path, *, notes: Iterable[int] = (), decks: Iterable[str] = (), original: Path | None = None
 ) -> Held:
-    """Those of `notes` and `decks` that a private copy holds, which need not be proven.
+    """Those of `notes` and `decks` that a private copy holds, which need not be proven; decks with any card, that is.
 
     `original` is what a person knows the copy by. Raises CollectionDamaged, SourceUnreadable.
     """
@@ -91,8 +93,12 @@ def held_in(
         there = (note for note in notes if _can_be(note))
         found = (note for note in there if connection.execute("SELECT 1 FROM notes WHERE id = ?", (note,)).fetchone())
         names = deck_names(connection, original or collection_copy) if wanted else {}
-        missing = with_sub_decks(names, wanted)[1]
-        return Held(frozenset(found), frozenset(wanted).difference(missing))
+        with_cards = frozenset(deck for deck in wanted if _holds_cards(connection, with_sub_decks(names, [deck])[0]))
+        return Held(frozenset(found), with_cards)
+
+
+def _holds_cards(connection: sqlite3.Connection, decks: Iterable[int]) -> bool:
+    return any(connection.execute(_CARD, (deck, deck)).fetchone() for deck in decks)
 
 
 def _can_be(note: int) -> bool:

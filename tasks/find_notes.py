@@ -61,16 +61,20 @@ class FoundNotes:
 def find_notes(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, snapshot: str | None) -> FoundNotes:
     """Find the notes in the snapshot that is named; where none is, each in the newest one that still holds it.
 
-    A deck and a search are for *latest* then; only a deck that is gone comes from the newest snapshot that still has
-    it. Raises what fetching, or reading a snapshot that was chosen, raises.
+    A deck and a search are for *latest* then; only a deck that is gone, or holds nothing any more, comes from the
+    newest snapshot in which it does. Raises what fetching, or reading a snapshot that was chosen, raises.
     """
     if snapshot is not None:
         return _in_one(copy, stored, wanted, snapshot)
     chosen = FoundNotes()
-    if wanted.decks or wanted.search is not None:
-        chosen = _in_one(copy, stored, Wanted((), wanted.decks, wanted.search), LATEST)
+    decks = _decks_in_latest(copy, stored, wanted.decks)
+    if decks or wanted.search is not None:
+        chosen = _in_one(copy, stored, Wanted((), decks, wanted.search), LATEST)
     there = {note for one in chosen.found for note in one.notes}
-    left = Wanted(tuple(dict.fromkeys(note for note in wanted.notes if note not in there)), chosen.missing_decks)
+    left = Wanted(
+        tuple(dict.fromkeys(note for note in wanted.notes if note not in there)),
+        tuple(dict.fromkeys(deck for deck in wanted.decks if deck not in decks)),
+    )
     older = _in_newest_that_hold(copy, stored.refs, left) if left else FoundNotes()
     found: dict[str, NotesOfSnapshot] = {}
     for one in (*chosen.found, *older.found):
@@ -82,6 +86,14 @@ def find_notes(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, 
         found=tuple(sorted(found.values(), key=lambda one: one.manifest.id, reverse=True)),
         in_snapshot=chosen.in_snapshot,
     )
+
+
+def _decks_in_latest(copy: CollectionOverTime, stored: StoredProfile, decks: tuple[str, ...]) -> tuple[str, ...]:
+    if not decks:
+        return ()
+    manifest = copy.repository.manifest(choose_snapshot(stored, LATEST))
+    held = held_in(copy.turn_to(manifest), decks=decks, original=known_as(manifest)).decks
+    return tuple(deck for deck in decks if deck in held)
 
 
 def _in_one(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, snapshot: str) -> FoundNotes:

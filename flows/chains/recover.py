@@ -126,7 +126,7 @@ def _find(
     audit.remarks += found.unread
     if not found.found:
         raise NotesMissing(
-            "; ".join(not_found(found)) or f"The search finds nothing in the snapshot {found.in_snapshot}",
+            "; ".join(not_found(found)) or f"Nothing of what was asked for is in the snapshot {found.in_snapshot}",
             "Check what was asked for, and that it is the right profile"
             if found.looked_into
             else f"Another snapshot may have it: `recollect snapshots {stored.name!r}` lists all, and one can be named",

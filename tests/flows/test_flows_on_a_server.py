@@ -365,6 +365,7 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
     assert {name: (found["entrypoint"], found["pull_steps"]) for name, found in deployed.items()} == {
         "back-up-all": ("flows.backup_all.back_up_all", []),
         "restore-profile": ("flows.restore.restore_profile", []),
+        "recover-notes": ("flows.recover.recover_notes", []),
         "prune": ("flows.prune.prune", []),
         "verify": ("flows.verify.verify", []),
     }
@@ -372,6 +373,7 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
     assert schedules == {
         "back-up-all": ["every-half-hour"],
         "restore-profile": [],
+        "recover-notes": [],
         "prune": ["daily"],
         "verify": ["weekly"],
     }

@@ -311,14 +311,18 @@ def fetched_pieces(monkeypatch: pytest.MonkeyPatch) -> Counter[BlobId]:
     return asked
 
 
+@pytest.mark.parametrize("emptied", [False, True])
 def test_a_deck_that_is_gone_comes_from_the_newest_snapshot_that_has_it_and_all_else_from_latest(
-    ada: House, tmp_path: Path
+    ada: House, tmp_path: Path, emptied: bool
 ) -> None:
     verbs = tuple(note_ids(ada.collection(), f"deck:{VERBS}"))
     back_up_well()
     held = back_up_well(force=True)
     with opened(ada.collection()) as collection:
-        collection.decks.remove([deck_id_of(collection, VERBS)])
+        if emptied:
+            collection.remove_notes(collection.find_notes(f"deck:{VERBS}"))
+        else:
+            collection.decks.remove([deck_id_of(collection, VERBS)])
     latest = back_up_well()
     science = tuple(note_ids(ada.collection(), f"deck:{SCIENCE}"))
 
