@@ -18,33 +18,12 @@ from pathlib import Path
 from profiles.collection_copy import SourceStamp
 from profiles.durable import sync_file, told_plainly
 from profiles.errors import CollectionDamaged, TargetUnusable
-from profiles.install_media import (
-    MediaAction,
-    MediaStep,
-    checked_media_name,
-    finish_media,
-    plan_media,
-    prepare_empty_target,
-    write_media_file,
-)
 from profiles.lock_probe import LOCK_LENGTH, LOCK_START, holder_of
 from profiles.private_copy import is_disk_trouble
 from profiles.replacing import Guard, anki_is_open, go_on, refuse_sidecars, replace_closed
 
 if sys.platform != "win32":
     import fcntl
-
-__all__ = [
-    "MediaAction",
-    "MediaStep",
-    "checked_media_name",
-    "finish_media",
-    "install_collection",
-    "plan_media",
-    "prepare_empty_target",
-    "stamp_for_one_way_sync",
-    "write_media_file",
-]
 
 _THEN = "restore again"
 _SQLITE_MAGIC = b"SQLite format 3\x00"

@@ -20,7 +20,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable, TargetUnusable
-from profiles.install import (
+from profiles.install_media import (
     MediaAction,
     MediaStep,
     checked_media_name,
