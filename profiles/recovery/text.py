@@ -19,10 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiles.decks import deck_names
 from profiles.deletion_log import DeletedNote
-from profiles.errors import CollectionDamaged
-from profiles.note_types import NoteType, read_note_types
+from profiles.notes import read_notes
 from profiles.proof import opened_copy, prove
 
 _SLUG_LENGTH = 40
@@ -36,10 +34,6 @@ _EMPTY_FIRST_FIELD = " "
 
 _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LONE_SURROGATES = re.compile("[\ud800-\udfff]")
-_BETWEEN_FIELDS = "\x1f"
-_NOTE = "select mid, flds, guid, tags from notes where id = ?"
-# A card in a filtered deck belongs to the deck that it came from, where Anki's text import can put it.
-_HOME_DECK = "select case odid when 0 then did else odid end from cards where nid = ? order by ord limit 1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +63,16 @@ def text_files(
     CollectionDamaged or SourceUnreadable.
     """
     prove(collection_copy, original=original)
-    named = original or collection_copy
-    note_types = read_note_types(collection_copy)
-    found: list[DeletedNote] = []
-    origins: dict[int, NoteOrigin] = {}
     wanted = list(dict.fromkeys(notes))
     with opened_copy(collection_copy, original=original) as connection:
-        decks = deck_names(connection, named)
-        there = {id_ for (id_,) in connection.execute("select id from notes")}
-        for id_ in wanted:
-            if id_ not in there:
-                continue
-            note_type_id, fields, guid, tags = connection.execute(_NOTE, (id_,)).fetchone()
-            deck = connection.execute(_HOME_DECK, (id_,)).fetchone()
-            if type(note_type_id) is not int or not all(isinstance(text, str) for text in (fields, guid, tags)):
-                raise CollectionDamaged(
-                    f"The collection {named} is damaged: the note {id_} makes no sense",
-                    "Run Tools > Check Database in Anki, or use an older snapshot",
-                )
-            found.append(_note(id_, note_type_id, fields, note_types))
-            origins[id_] = NoteOrigin(guid, decks.get(deck[0], "") if deck else "", tuple(tags.split()))
-    return TextFiles(
-        import_files(found, origins, overwriting=overwriting), tuple(id_ for id_ in wanted if id_ not in origins)
+        found = list(read_notes(connection, collection_copy, wanted, named=original))
+    origins = {note.note_id: NoteOrigin(note.guid, note.deck or "", note.tags) for note in found}
+    files = import_files(
+        (DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in found),
+        origins,
+        overwriting=overwriting,
     )
-
-
-def _note(id_: int, note_type_id: int, fields: str, note_types: Mapping[int, NoteType]) -> DeletedNote:
-    known = note_types.get(note_type_id)
-    return DeletedNote(
-        note_id=id_,
-        note_type_id=note_type_id,
-        note_type=known.name if known else None,
-        field_names=known.fields if known else (),
-        fields=tuple(fields.split(_BETWEEN_FIELDS)),
-    )
+    return TextFiles(files, tuple(id_ for id_ in wanted if id_ not in origins))
 
 
 def import_files(
