@@ -2,35 +2,83 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cli.ending import leave, say_what_matters
 from cli.options import AsJson, Config, Repo, path_named
-from cli.output import moment_here, say, show_json, show_text
+from cli.output import count, moment_here, say, show_json, show_text
+from cli.progress import progress_bars
 from cli.session import session
 from cli.tables import Column, show_table
+from flows.chains.deletions import deleted_notes, rescan_deletions
 from profiles.deletion_log import DeletedNote
 from profiles.install_media import prepare_empty_target
-from profiles.recovery.text import import_files
-from storage.deletion_archive import archived_notes
-from storage.format.deletion_table import ArchivedNote
-from tasks.catalog import choose_profile, read_catalog
-from tasks.place import open_named
+from profiles.plain_text import plain_text
+from profiles.recovery.text import NoteOrigin, import_files
+from storage.format.audit_row import Outcome
+from storage.format.deletion_table import ArchivedNote, How
 
 _EXCERPT = 60
+_LONGEST_LOOKED_AT = 4096
+_DAYS = re.compile(r"([0-9]+) *d(?:ays?)?")
 _COLUMNS = (
-    Column("Note", right=True, rank=1),
-    Column("Note type", folds=12),
+    Column("Note", right=True),
+    Column("Seen gone"),
+    Column("How", folds=12, rank=2),
+    Column("Deck", folds=12),
+    Column("Note type", folds=12, rank=1),
     Column("First field", folds=24),
-    Column("Archived"),
-    Column("Snapshot", rank=2),
+    Column("Last snapshot", rank=3),
 )
+_HOW = {
+    How.LOG: "deleted here",
+    How.DELETED: "deleted",
+    How.REPLACED: "replaced",
+}
+"""`docs/format.md` §8 says what each means."""
+
+
+def moment_named(text: str) -> datetime:
+    """A moment as a person names it: a day, a day with a time of day, or how many days ago."""
+    try:
+        if days := _DAYS.fullmatch(text.strip()):
+            return datetime.now().astimezone() - timedelta(days=int(days[1]))
+        return datetime.fromisoformat(text.strip()).astimezone()
+    except (ValueError, OverflowError, OSError) as error:
+        raise typer.BadParameter(f"{text!r} is no moment: write a day as 2026-11-22, or 30d for 30 days ago") from error
 
 
 def deleted(
-    profile: Annotated[str, typer.Argument(metavar="PROFILE", help="The profile's name, or its key.")],
+    profile: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PROFILE",
+            help="The profile's name, or its key. Default: the only one in the repository.",
+            show_default=False,
+        ),
+    ] = None,
+    since: Annotated[
+        datetime | None,
+        typer.Option(
+            "--since",
+            metavar="WHEN",
+            help="Only notes seen to go since then: a day such as 2026-11-22, or 30d for 30 days ago.",
+            parser=moment_named,
+        ),
+    ] = None,
+    deck: Annotated[
+        str | None, typer.Option("--deck", metavar="NAME", help="Only notes of this deck, or of one below it.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", metavar="WORDS", help="Only notes with all of these words in their fields."),
+    ] = None,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -40,38 +88,69 @@ def deleted(
             parser=path_named,
         ),
     ] = None,
+    back: Annotated[
+        bool, typer.Option("--back", metavar="", help="Also notes that are in the collection again.")
+    ] = False,
+    rescan: Annotated[
+        bool,
+        typer.Option(
+            "--rescan", metavar="", help="Compare all snapshots of the profile first, for notes that no backup saw go."
+        ),
+    ] = False,
     repo: Repo = None,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """List the deleted notes in a profile's deletion archive, or write them as files that Anki imports.
+    """List the notes that were deleted, however they went, search them, or write them as files that Anki imports.
 
-    Example: recollect deleted Ada --to ~/ada-deleted
+    Each backup keeps what went since the one before: notes deleted here or on another device, alone or with their deck,
+    and those that a collection held which was replaced, by a restore or a one-way sync.
+
+    Example: recollect deleted Ada --since 30d --deck Languages --text "capital of"
     """
     with session(config, repo=repo):
-        repository = open_named()
-        stored = choose_profile(read_catalog(repository), profile)
-        remarks: list[str] = []
-        notes = archived_notes(repository, stored.key, remarks=remarks)
+        if rescan:
+            _rescan(profile)
+        found = deleted_notes(profile, since=since, deck=deck, text=text)
+        notes = found.all if back else found.gone
         written = _write(notes, to) if to is not None and notes else []
         if as_json:
-            show_json([str(file) for file in written] if to is not None else [_as_json(note) for note in notes])
+            told = [_as_json(note, back=note.note_id in found.back) for note in notes]
+            show_json([str(file) for file in written] if to is not None else told)
         elif not notes:
-            say(f"The deletion archive of {stored.name} is empty")
+            kind = " of that kind" if since or deck or text else ""
+            say(f"The deletion archive of {found.profile.name} knows of no note{kind} that is gone")
         elif to is None:
-            show_table(f"Deleted notes of {stored.name}", _COLUMNS, (_row(note) for note in notes))
+            show_table(f"Deleted notes of {found.profile.name}", _COLUMNS, (_row(note) for note in notes))
+            say("To have notes back, with their cards and reviews: `recollect recover NOTE_ID... --into`")
         else:
             for file in written:
                 show_text(str(file))
             say("In Anki, choose File > Import for each file; what is chosen in the dialog is right.")
-        for remark in remarks:
+        if found.back and not back:
+            say(f"{count(len(found.back))} more came back, and are in the collection again: --back lists them, too")
+        for remark in found.remarks:
             say(remark)
 
 
-def _write(notes: list[ArchivedNote], folder: Path) -> list[Path]:
+def _rescan(profile: str | None) -> None:
+    with progress_bars():
+        report = rescan_deletions(profile)
+    if report.outcome is not Outcome.FAILED:
+        say(report.message)
+    say_what_matters([report])
+    leave([report])
+
+
+def _write(notes: Sequence[ArchivedNote], folder: Path) -> list[Path]:
     prepare_empty_target(folder)
     files = import_files(
-        DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in notes
+        (DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in notes),
+        {
+            note.note_id: NoteOrigin(note.guid, note.deck or "", note.tags or ())
+            for note in notes
+            if note.guid is not None
+        },
     )
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="")
@@ -79,16 +158,32 @@ def _write(notes: list[ArchivedNote], folder: Path) -> list[Path]:
 
 
 def _row(note: ArchivedNote) -> tuple[object, ...]:
-    first = note.fields[0] if note.fields else ""
-    return (note.note_id, note.note_type, first[:_EXCERPT], moment_here(note.archived_at), note.snapshot)
+    first = plain_text(note.fields[0][:_LONGEST_LOOKED_AT]) if note.fields else ""
+    return (
+        note.note_id,
+        moment_here(note.seen_at),
+        _HOW[note.how],
+        note.deck,
+        note.note_type,
+        first[:_EXCERPT],
+        note.last_snapshot,
+    )
 
 
-def _as_json(note: ArchivedNote) -> dict[str, object]:
+def _as_json(note: ArchivedNote, *, back: bool) -> dict[str, object]:
     return {
         "note_id": note.note_id,
+        "guid": note.guid,
         "note_type_id": note.note_type_id,
         "note_type": note.note_type,
-        "fields": dict(zip(note.field_names, note.fields, strict=False)) if note.field_names else list(note.fields),
-        "archived_at": note.archived_at,
-        "snapshot": note.snapshot,
+        "field_names": note.field_names,
+        "fields": note.fields,
+        "tags": note.tags,
+        "deck": note.deck,
+        "modified_s": note.modified_s,
+        "how": note.how.value,
+        "last_snapshot": note.last_snapshot,
+        "gone_in": note.gone_in,
+        "seen_at": note.seen_at,
+        "back": back,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -65,6 +65,12 @@ def read_catalog(repository: Repository) -> Catalog:
             remarks.append(str(manifest))
     profiles.sort(key=lambda profile: (profile.name.casefold(), profile.host, profile.key))
     return Catalog(repository.store.url, tuple(profiles), tuple(remarks))
+
+
+def by_age(refs: Iterable[SnapshotRef]) -> list[SnapshotRef]:
+    """Snapshots, oldest first; those dated in the future, by a clock that was wrong, come before all others."""
+    soon = datetime.now(UTC) + CLOCK_TOLERANCE
+    return sorted(refs, key=lambda ref: (ref.taken_at <= soon, ref))
 
 
 def _newest_readable(repository: Repository, refs: Sequence[SnapshotRef]) -> Manifest | StorageError:

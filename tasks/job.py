@@ -9,14 +9,14 @@ import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from profiles.discovery import Profile
 from storage.file_memory import FileMemory, RememberedFile
-from storage.format.manifest import Manifest
+from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
-from tasks.catalog import CLOCK_TOLERANCE, SAFETY
+from tasks.catalog import SAFETY, by_age
+from tasks.known_notes import KnownNotes, known_in, remembered
 from tasks.place import active_settings, key_of
 from tasks.private_folder import private_folder
 
@@ -35,7 +35,7 @@ class Job:
         self.staging = staging
         self.beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
         """For what is done beside the steps. It has ended before the private folder goes."""
-        self._memory = FileMemory(self.settings.cache / "memory" / repository.id / f"{self.profile_key}.sqlite")
+        self._memory = memory_of(repository, self.profile_key)
         self._known: Mapping[bytes, RememberedFile] | None = None
         self._snapshots: list[SnapshotRef] | None = None
         self._last_manifest: Manifest | None = None
@@ -56,9 +56,7 @@ class Job:
         Those dated in the future, by a clock that was wrong, come before all others: none of them is the last.
         """
         if self._snapshots is None:
-            soon = datetime.now(UTC) + CLOCK_TOLERANCE
-            found = self.repository.snapshots(self.profile_key)
-            self._snapshots = sorted(found, key=lambda ref: ref.taken_at <= soon)
+            self._snapshots = by_age(self.repository.snapshots(self.profile_key))
         return self._snapshots
 
     def last_manifest(self) -> Manifest | None:
@@ -105,9 +103,23 @@ class Job:
         """Which version of deleted.txt was archived last."""
         return self._memory.note(_LOG)
 
-    def remember_deletion_log(self, version: str) -> None:
-        """Remember which version of deleted.txt is archived."""
-        self._memory.keep(self.known_files(), self.known_files(), {_LOG: version})
+    def known_notes(self) -> KnownNotes | None:
+        """The notes of the last snapshot that was held against the one before it; None when that is not known."""
+        return known_in(self._memory)
+
+    def remember_archived(self, log_version: str | None, notes: KnownNotes | None) -> None:
+        """Remember which version of deleted.txt is archived, and the notes of the snapshot that was held against the
+        one before it; None leaves what is remembered."""
+        found = {} if log_version is None else {_LOG: log_version}
+        if notes is not None:
+            found |= remembered(notes)
+        if found:
+            self._memory.keep(self.known_files(), self.known_files(), found)
+
+
+def memory_of(repository: Repository, profile_key: ProfileKey) -> FileMemory:
+    """What this computer remembers of a profile and its backups in a repository."""
+    return FileMemory(active_settings().cache / "memory" / repository.id / f"{profile_key}.sqlite")
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from storage.format.listing import Tree
 from storage.format.manifest import SnapshotId
 from tasks.audit import Audit
 from tasks.catalog import ROUTINE
 from tasks.checksum import Contents, checksum
 from tasks.deletion_log_archive import deletion_log_archive
 from tasks.job import Job
-from tasks.media import DELETION_LOG
 from tasks.retention_prune import retention_prune
 from tasks.snapshot import Source
 from tasks.upload import upload
@@ -42,7 +40,7 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
         audit.note(snapshots_pruned=pruned.let_go)
         audit.remarks += pruned.remarks
     with audit.timed("deletion_log_archive"):
-        archived = deletion_log_archive(work, stored, _deletion_log_version(contents))
+        archived = deletion_log_archive(work, stored, contents)
     audit.note(deletions_archived=archived.notes)
     audit.remarks += archived.remarks
     return stored
@@ -68,9 +66,3 @@ def _tell_source(audit: Audit, source: Source) -> None:
     facts = source.proven().facts
     audit.note(notes=facts.notes, cards=facts.cards, reviews=facts.reviews, bytes_read=source.evidence.size)
     audit.remarks += source.remarks
-
-
-def _deletion_log_version(contents: Contents) -> str | None:
-    """A name for the content of deleted.txt: the root of its listing."""
-    trees: list[Tree] = [file.stored.pieces for file in contents.files if file.stored.name == DELETION_LOG]
-    return trees[0].root.hex() if trees and trees[0].root else None

@@ -132,7 +132,7 @@ def check_records(repository: Repository, holdings: Holdings, remarks: list[str]
         ),
         (
             Kind.DELETIONS,
-            "these deleted notes can't be read; what still stands in deleted.txt is archived again",
+            "these deleted notes can't be read; deleted.txt, or `recollect deleted --rescan`, may tell of them again",
             archives,
             lambda item: len(read_deletions(seal, item.name, read_listed(store, item, LARGEST_DELETIONS))),
         ),

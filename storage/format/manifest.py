@@ -115,6 +115,11 @@ def snapshot_time(snapshot: SnapshotId) -> datetime:
     return datetime.strptime(snapshot[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
+def is_snapshot_id(text: str) -> bool:
+    """Whether a snapshot may go by that name."""
+    return _ID.fullmatch(text) is not None
+
+
 def profile_key(profile: str, host: str, source: str) -> ProfileKey:
     """The key of a profile: its name as far as that is safe, and a digest that tells machines and folders apart."""
     readable = re.sub(r"[^A-Za-z0-9_]+", "-", profile).strip("-")[:40] or "profile"
@@ -275,7 +280,7 @@ def _exactly(item: Any, names: str) -> dict[str, Any]:
 
 
 def _snapshot_id(value: Any) -> SnapshotId:
-    if not _ID.fullmatch(_text(value)):
+    if not is_snapshot_id(_text(value)):
         raise ValueError("id")
     return SnapshotId(value)
 

@@ -16,7 +16,7 @@ from storage.errors import Damaged, SweepRefused
 from storage.format.blob import PackId, pack_name
 from storage.format.census import LARGEST_CENSUS
 from storage.format.check_record import LARGEST_CHECK
-from storage.format.deletion_table import LARGEST_DELETIONS, ArchivedNote
+from storage.format.deletion_table import LARGEST_DELETIONS, ArchivedNote, How
 from storage.format.index_table import LARGEST_INDEX
 from storage.format.manifest import LARGEST_MANIFEST, SnapshotId
 from storage.format.pack import LARGEST_TABLE_BYTES, TAIL_MAGIC
@@ -59,8 +59,18 @@ def whole() -> Store:
     repository = opened(store)
     trashed = back_up(repository, SOURCES[0], run=9)
     repository.move_to_trash(trashed)
-    note = ArchivedNote(b"k", 1, 2, "Basic", ("Front",), ("text",), NOW, SnapshotId(trashed.id))
-    archive_notes(repository, PROFILE, [note], NOW)
+    note = ArchivedNote(
+        key=b"k",
+        note_id=1,
+        note_type_id=2,
+        note_type="Basic",
+        field_names=("Front",),
+        fields=("text",),
+        how=How.LOG,
+        gone_in=SnapshotId(trashed.id),
+        seen_at=NOW,
+    )
+    archive_notes(repository, PROFILE, [note], now=NOW)
     sweeper = Sweeper(opened(store))
     sweeper.carry_out(sweeper.plan())
     verify(opened(store), EVERYTHING)

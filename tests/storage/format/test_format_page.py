@@ -11,7 +11,7 @@ from storage.format import blob, compression, deletion_table, index_table, listi
 from storage.format.audit_row import AUDIT_COLUMNS, LARGEST_FILE
 from storage.format.blob import BlobKind, pack_name
 from storage.format.configuration import FORMAT, Configuration, write_configuration
-from storage.format.deletion_table import DELETIONS_SCHEMA
+from storage.format.deletion_table import DELETIONS_SCHEMA, How
 from storage.format.index_table import INDEX_SCHEMA
 from storage.format.pack import decode_blob, read_pack
 from storage.format.sealing import OpenSeal, Purpose
@@ -81,6 +81,16 @@ def test_the_tables_name_every_column_and_key_and_no_other() -> None:
     assert first_column(section(9)) == [column.name for column in AUDIT_COLUMNS]
     keys = re.findall(r'^  "(\w+)"', write_configuration(Configuration("0" * 32, "")).decode(), re.MULTILINE)
     assert first_column(section(1)) == keys
+
+
+def test_the_deletion_archives_columns_are_of_the_types_that_the_page_says() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section(8), re.MULTILINE)
+    assert rows == [
+        (field.name, f"{str(field.type).replace('element', 'item')}{', may be empty' if field.nullable else ''}")
+        for field in DELETIONS_SCHEMA
+    ]
+    (how,) = re.findall(r"^\| `how` .*$", section(8), re.MULTILINE)
+    assert re.findall(r"`(\w+)`: ", how) == list(How)
 
 
 def test_the_numbers_on_the_page_are_those_of_the_code() -> None:

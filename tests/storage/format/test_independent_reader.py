@@ -7,6 +7,8 @@ import hmac
 import io
 import json
 import struct
+from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,15 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from storage.deletion_archive import archive_notes, archived_notes
 from storage.format.blob import PART_BYTES
+from storage.format.deletion_table import ArchivedNote, How
+from storage.format.manifest import new_snapshot_id, snapshot_time
 from storage.format.secret import typed_secret
 from storage.opening import create_repository
 from storage.repository import Repository
 from storage.stores.address import open_store
-from tests.storage.small_backup import Source, back_up, source_of
+from tests.storage.small_backup import PROFILE, Source, back_up, source_of
 
 
 class Reader:
@@ -152,6 +157,29 @@ class Reader:
         assert not body
         return files
 
+    def deletions(self) -> dict[int, dict[str, Any]]:  # 8
+        rows: list[dict[str, Any]] = []
+        for path in (self.root / "deletions").glob("*/*"):
+            name = "/".join(path.parts[-3:])
+            rows += pq.read_table(io.BytesIO(self.unseal(b"deletions", name.encode(), path.read_bytes()))).to_pylist()
+        logged: dict[int, dict[str, Any]] = {}
+        compared: dict[int, dict[str, Any]] = {}
+        for row in sorted(rows, key=lambda row: row["gone_in"]):
+            note_id, held = row["note_id"], row["last_snapshot"]
+            assert (row["how"] == "log") == (held is None)
+            if held is None:
+                logged[note_id] = row
+            elif note_id not in compared or compared[note_id]["last_snapshot"] < held:
+                compared[note_id] = row
+        notes = logged | compared
+        for note_id in logged.keys() & compared.keys():
+            log, other = logged[note_id], compared[note_id]
+            if log["gone_in"] > other["last_snapshot"]:
+                same = "\t".join(log["fields"]).rstrip("\t") == "\t".join(other["fields"]).rstrip("\t")
+                notes[note_id] = other | {"how": "log", "gone_in": min(log["gone_in"], other["gone_in"])}
+                notes[note_id]["fields"] = other["fields"] if same else log["fields"]
+        return notes
+
 
 PASSPHRASE = "correct horse battery staple"
 SEALINGS = pytest.mark.parametrize("passphrase", [None, PASSPHRASE], ids=["open", "aes-256-gcm"])
@@ -187,3 +215,62 @@ def test_the_packs_say_all_that_the_index_says(tmp_path: Path, passphrase: str |
     reader = Reader(tmp_path, passphrase)
     told = [row for path in (tmp_path / "packs").glob("*/*.pack") for row in reader.pack_table(path)]
     assert {(row["kind"], row["id"], row["stored"], row["length"]) for row in reader.places.values()} == set(told)
+
+
+@SEALINGS
+def test_a_reader_written_from_the_page_alone_knows_each_deleted_note(tmp_path: Path, passphrase: str | None) -> None:
+    repository = made(tmp_path, passphrase)
+    back_up(repository, source_of(1), run=0)
+    days = [new_snapshot_id(datetime(2026, 11, day, tzinfo=UTC), bytes(4)) for day in range(1, 6)]
+
+    def row(note_id: int, held: int | None, gone: int, *texts: str) -> ArchivedNote:
+        compared = held is not None
+        return ArchivedNote(
+            key=f"{note_id} {held} {gone} {texts}".encode(),
+            note_id=note_id,
+            guid="guid" if compared else None,
+            note_type_id=7,
+            note_type="Basic",
+            field_names=("Front", "Back"),
+            fields=texts,
+            tags=("one", "two") if compared else None,
+            deck="Deck::Sub" if compared else None,
+            modified_s=1_700_000_000 if compared else None,
+            how=How.LOG if held is None else How.DELETED,
+            last_snapshot=None if held is None else days[held],
+            gone_in=days[gone],
+            seen_at=snapshot_time(days[gone]),
+        )
+
+    first = [
+        row(1, None, 1, "a", "b"),
+        row(2, 0, 1, "a", "b"),
+        row(3, None, 1, "tab\tand", "rest"),
+        row(4, 1, 2, "a", ""),
+    ]
+    later = [
+        row(3, 0, 1, "tab", "and\trest"),
+        row(2, 2, 3, "again", ""),
+        row(4, None, 4, "newer", ""),
+        row(1, 2, 3, "x", ""),
+    ]
+    for rows in (first, later):
+        archive_notes(repository, PROFILE, rows, now=datetime(2026, 11, 6, tzinfo=UTC))
+    told = {
+        note.note_id: {
+            **{field.name: getattr(note, field.name) for field in fields(note)},
+            **{name: list(getattr(note, name) or ()) for name in ("field_names", "fields", "tags")},
+        }
+        for note in archived_notes(repository, PROFILE)
+    }
+    found = Reader(tmp_path, passphrase).deletions()
+    assert {id_: note["fields"] for id_, note in found.items()} == {
+        1: ["x", ""],
+        2: ["again", ""],
+        3: ["tab", "and\trest"],
+        4: ["newer", ""],
+    }
+    for note_id, note in found.items():
+        assert (note["guid"], note["tags"], note["deck"]) == ("guid", ["one", "two"], "Deck::Sub")
+        for name in ("fields", "guid", "tags", "deck", "how", "last_snapshot", "gone_in", "note_type", "field_names"):
+            assert note[name] == told[note_id][name], (note_id, name)

@@ -12,7 +12,7 @@ from storage import writing
 from storage.deletion_archive import archive_notes, archived_notes
 from storage.errors import Damaged, StoreUnreachable, WrittenUnderNewerKey
 from storage.format.blob import pack_name, pack_of_name
-from storage.format.deletion_table import ArchivedNote
+from storage.format.deletion_table import ArchivedNote, How
 from storage.format.keyring import Keyring
 from storage.format.manifest import SnapshotId
 from storage.reading import read_pack_table
@@ -29,7 +29,17 @@ A, B = (source_of(seed, pages=60, media=10) for seed in (0, 40))
 KEYRING = Keyring(bytes(range(32)), ((1, bytes(range(32, 64))),))
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NOTES = [
-    ArchivedNote(bytes((n,)), n, 1, "Basic", ("Front",), (f"note {n}",), NOW, SnapshotId("20260301T120000Z-00000000"))
+    ArchivedNote(
+        key=bytes((n,)),
+        note_id=n,
+        note_type_id=1,
+        note_type="Basic",
+        field_names=("Front",),
+        fields=(f"note {n}",),
+        how=How.LOG,
+        gone_in=SnapshotId("20260301T120000Z-00000000"),
+        seen_at=NOW,
+    )
     for n in range(4)
 ]
 SLOW = Rules(most_resealed=40_000, always_resealed=40_000)
@@ -51,7 +61,7 @@ def stocked_and_rotated(place: Place) -> dict[SnapshotRef, Source]:
     """Two snapshots and an archive of two files under the first key; then there is another one."""
     stored = {place.back_up(source): source for source in (A, B)}
     for notes in (NOTES[:2], NOTES[2:]):
-        archive_notes(place.opened(), PROFILE, notes, NOW)
+        archive_notes(place.opened(), PROFILE, notes, now=NOW)
     place.days(2)
     place.rotate()
     return stored
@@ -127,7 +137,7 @@ def test_a_rotation_never_looks_as_if_much_of_a_repository_went(place: Place, mo
 
 def test_without_a_rotation_nothing_is_looked_at_or_resealed(place: Place) -> None:
     place.back_up(A)
-    archive_notes(place.opened(), PROFILE, NOTES, NOW)
+    archive_notes(place.opened(), PROFILE, NOTES, now=NOW)
     place.days(2)
     place.store.requests.clear()
     plan = place.plan()
