@@ -46,7 +46,8 @@ def rescan_deletions(profile: str | None = None, repository_name: str = "default
         audit.remarks += archived.remarks
         looked = f"{len(whose.refs)} snapshots were compared"
         if archived.notes:
-            audit.completed(f"{looked}: {archived.notes} deleted notes are new to the archive")
+            new = "1 deleted note is" if archived.notes == 1 else f"{archived.notes} deleted notes are"
+            audit.completed(f"{looked}: {new} new to the archive")
         else:
             audit.unchanged(f"{looked}: the archive knows of all deleted notes already")
     return audit.report()

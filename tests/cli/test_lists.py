@@ -1,4 +1,4 @@
-"""`profiles`, `audit`, `prune`, `deleted` and `sample`."""
+"""`profiles`, `audit`, `prune` and `sample`."""
 
 from __future__ import annotations
 
@@ -102,21 +102,6 @@ def test_prune_tells_of_each_profile(stocked: Desk) -> None:
     assert [line.partition(":")[0] for line in ran.out.splitlines()] == ["Ada", "Ben", "Repository"]
     assert [row["action"] for row in stocked.call("prune", "--json").json] == ["prune", "prune", "sweep"]
     assert [row["action"] for row in stocked.call("prune", "Ada", "--json").json] == ["prune"]
-
-
-def test_deleted_notes_are_listed_and_written_for_anki(stocked: Desk) -> None:
-    notes = stocked.call("deleted", "Ada", "--json").json
-    assert len(notes) == 4
-    assert set(notes[0]) == {"note_id", "note_type_id", "note_type", "fields", "archived_at", "snapshot"}
-    assert "Yugoslavia" in stocked.call("deleted", "Ada").out
-    ran = stocked.call("deleted", "Ada", "--to", "deleted-notes")
-    assert ran.code == 0
-    files = [Path(line) for line in ran.out.splitlines()]
-    assert files
-    assert all(file.is_file() for file in files)
-    again = stocked.call("deleted", "Ada", "--to", "deleted-notes")
-    assert again.code == 1
-    assert "deleted-notes" in again.err
 
 
 def test_a_sample_can_be_listed_and_needs_an_empty_place(tmp_path: Path) -> None:
