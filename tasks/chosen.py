@@ -25,10 +25,12 @@ def chosen_profile(catalog: Catalog, profile: str | None, snapshots: Sequence[st
         return by_id[0]
     if len(catalog.profiles) == 1:
         return catalog.profiles[0]
+    if not catalog.profiles:
+        raise SnapshotUnknown(f"The repository {catalog.url} holds no snapshots yet", "Run `recollect backup` first")
+    names = ", ".join(dict.fromkeys(one.name for one in catalog.profiles))
     raise SnapshotUnknown(
-        f"The repository {catalog.url} holds "
-        + ("several profiles, and it was not said which one is meant" if catalog.profiles else "no snapshots yet"),
-        "Name it with --profile, or name a snapshot by its id" if catalog.profiles else "Run `recollect backup` first",
+        f"The repository {catalog.url} holds several profiles, and it was not said which one is meant",
+        f"Name the profile ({names}) or its key, or a snapshot by its id",
     )
 
 

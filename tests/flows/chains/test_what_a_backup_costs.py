@@ -148,6 +148,9 @@ def test_a_backup_of_each_kind_makes_no_more_requests_than_the_page_says(
         found["study session"] = counted(back_up_well)
         (house.media() / "new.jpg").write_bytes(os.urandom(10_000))
         found["a picture added"] = counted(back_up_well)
+        with opened(house.collection()) as anki:
+            anki.remove_notes(anki.find_notes("")[:1])
+        found["a note deleted"] = counted(back_up_well)
         backdate(there, "Ada", days=[300, 301, 302])
     with house.set(**in_s3, daily=0, weekly=0, monthly=0):
         found["three snapshots pruned"] = counted(prune)
