@@ -97,6 +97,9 @@ def deleted(
             "--rescan", metavar="", help="Compare all snapshots of the profile first, for notes that no backup saw go."
         ),
     ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="How many the table shows; --json and --to take all.")
+    ] = 200,
     repo: Repo = None,
     as_json: AsJson = False,
     config: Config = None,
@@ -121,7 +124,11 @@ def deleted(
             kind = " of that kind" if since or deck or text else ""
             say(f"The deletion archive of {found.profile.name} knows of no note{kind} that is gone")
         elif to is None:
-            show_table(f"Deleted notes of {found.profile.name}", _COLUMNS, (_row(note) for note in notes))
+            show_table(f"Deleted notes of {found.profile.name}", _COLUMNS, (_row(note) for note in notes[:limit]))
+            if len(notes) > limit:
+                say(f"{count(len(notes) - limit)} more went before these: search for what you miss, or raise --limit")
+            if any(note.how is How.REPLACED for note in notes[:limit]):
+                say("Replaced: the collection was, by a restore or a one-way sync; nobody deleted the note by itself")
             say("To have notes back, with their cards and reviews: `recollect recover NOTE_ID... --into`")
         else:
             for file in written:

@@ -27,16 +27,16 @@ class KnownNotes:
 
 
 def remembered(notes: KnownNotes) -> dict[str, str]:
-    """What a profile's memory is to keep: about four letters a note, and a checksum."""
+    """What a profile's memory is to keep: about five letters a note, and a checksum."""
     packed = zlib.compress(notes.ids.tobytes(), 1)
-    return {_KEY: f"{notes.snapshot} {base64.b85encode(packed).decode()}"}
+    return {_KEY: f"{notes.snapshot} {base64.b64encode(packed).decode()}"}
 
 
 def known_in(memory: FileMemory) -> KnownNotes | None:
     """The notes that a profile's memory holds; None for nothing, and for what can't be that."""
     snapshot, _, packed = (memory.note(_KEY) or "").partition(" ")
     try:
-        content = zlib.decompress(base64.b85decode(packed))
+        content = zlib.decompress(base64.b64decode(packed, validate=True))
     except (ValueError, zlib.error):
         return None
     if not is_snapshot_id(snapshot) or len(content) % _BYTES_OF_AN_ID:

@@ -51,6 +51,26 @@ def test_deleted_notes_are_listed_with_how_they_went_and_how_to_have_them_back(d
     assert "recollect recover NOTE_ID... --into" in ran.err
 
 
+def test_a_long_list_is_cut_and_says_so(deleting: Desk) -> None:
+    ran = deleting.call("deleted", "Ada", "--limit", "2")
+    assert len(ran.out.splitlines()) == 3 + 2
+    assert "Doomed" in ran.out
+    assert "3 more went before these" in ran.err
+    assert len(deleting.call("deleted", "Ada", "--limit", "2", "--json").json) == 5
+    assert "more went" not in deleting.call("deleted", "Ada").err
+
+
+def test_notes_that_went_with_a_collection_that_was_replaced_are_explained(deleting: Desk) -> None:
+    add_note(deleting.base / "Ada" / "collection.anki2", "written since")
+    first = deleting.call("snapshots", "Ada", "--json").json[0]["snapshot"]
+    assert "Replaced:" not in deleting.call("deleted", "Ada").err
+    assert deleting.call("restore", "Ada", "--snapshot", first, "--in-place", "--yes").code == 0
+    assert deleting.call("backup", "Ada").code == 0
+    ran = deleting.call("deleted", "Ada", "--text", "since")
+    assert "replaced" in ran.out
+    assert "Replaced: the collection was, by a restore or a one-way sync" in ran.err
+
+
 def test_programs_get_every_column(deleting: Desk) -> None:
     notes = deleting.call("deleted", "Ada", "--json").json
     assert [set(note) for note in notes] == [COLUMNS] * 5
