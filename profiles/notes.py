@@ -15,7 +15,7 @@ from typing import Final
 
 from profiles.decks import deck_names
 from profiles.errors import CollectionDamaged
-from profiles.note_types import read_note_types
+from profiles.note_types import NoteType, note_types_in
 
 _BETWEEN_FIELDS: Final = "\x1f"
 _NOTE: Final = "SELECT mid, flds, guid, tags, mod FROM notes WHERE id = ?"
@@ -51,25 +51,32 @@ def note_ids(connection: sqlite3.Connection, named: Path) -> array[int]:
         raise _senseless(named, "a note") from error
 
 
-def read_notes(
-    connection: sqlite3.Connection, copy: Path, wanted: Iterable[int], *, named: Path | None = None
-) -> Iterator[CopiedNote]:
-    """Those of the `wanted` notes that the opened `copy` holds, in the order asked for.
+def can_be_an_id(number: int) -> bool:
+    """Whether SQLite has room for the number: a person may ask for any."""
+    return -(2**63) <= number < 2**63
 
-    The copy may be of any schema from 11 on. `named` is what a person knows it by. Raises CollectionDamaged.
+
+def read_notes(connection: sqlite3.Connection, named: Path, wanted: Iterable[int]) -> Iterator[CopiedNote]:
+    """Those of the `wanted` notes that an opened copy holds, in the order asked for.
+
+    The copy may be of any schema from 11 on. `named` is what a person knows it by. Raises CollectionDamaged, and what
+    SQLite raises.
     """
-    decks, note_types = deck_names(connection, named or copy), read_note_types(copy)
+    # Names are read once a note is there: most copies that are searched for one do not hold it.
+    decks: dict[int, str] | None = None
+    note_types: dict[int, NoteType] = {}
     for id_ in wanted:
-        # A person may ask for a number that SQLite has no room for.
-        row = connection.execute(_NOTE, (id_,)).fetchone() if -(2**63) <= id_ < 2**63 else None
+        row = connection.execute(_NOTE, (id_,)).fetchone() if can_be_an_id(id_) else None
         if row is None:
             continue
+        if decks is None:
+            decks, note_types = deck_names(connection, named), note_types_in(connection, named)
         note_type_id, fields, guid, tags, modified_s = row
         if not (
             all(isinstance(text, str) for text in (fields, guid, tags))
             and type(note_type_id) is type(modified_s) is int
         ):
-            raise _senseless(named or copy, f"the note {id_}")
+            raise _senseless(named, f"the note {id_}")
         note_type = note_types.get(note_type_id)
         deck = connection.execute(_HOME_DECK, (id_,)).fetchone()
         yield CopiedNote(

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from profiles.comparing.schema import schema_of
 from profiles.notes import CopiedNote, note_ids, read_notes
-from profiles.proof import opened_copy
+from profiles.unproven import opened_unproven
 
 _A_NOTE: Final = 1
 """What a grave is of (rslib/src/storage/graves/mod.rs): a card, a note or a deck."""
@@ -34,8 +33,7 @@ class VanishedNote:
 
 def ids_of_notes(copy: Path) -> array[int]:
     """The ids of a private copy's notes, in ascending order. Raises CollectionDamaged and SourceUnreadable."""
-    with opened_copy(copy) as connection:
-        schema_of(connection, copy)
+    with opened_unproven(copy) as connection:
         return note_ids(connection, copy)
 
 
@@ -57,11 +55,9 @@ def vanished_notes(before: Path, after: Path, ids: Sequence[int]) -> Iterator[Va
 
     Raises CollectionDamaged when a copy is not what Anki writes, SourceUnreadable when it can't be read.
     """
-    with opened_copy(after) as newer:
-        schema_of(newer, after)
+    with opened_unproven(after) as newer:
         buried = _buried(newer, frozenset(ids))
-    with opened_copy(before) as older:
-        schema_of(older, before)
+    with opened_unproven(before) as older:
         for note in read_notes(older, before, ids):
             yield VanishedNote(note, deleted=note.note_id in buried)
 

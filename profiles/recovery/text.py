@@ -65,7 +65,7 @@ def text_files(
     prove(collection_copy, original=original)
     wanted = list(dict.fromkeys(notes))
     with opened_copy(collection_copy, original=original) as connection:
-        found = list(read_notes(connection, collection_copy, wanted, named=original))
+        found = list(read_notes(connection, original or collection_copy, wanted))
     origins = {note.note_id: NoteOrigin(note.guid, note.deck or "", note.tags) for note in found}
     files = import_files(
         (DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in found),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles import note_history
+from profiles import unproven
 from profiles.errors import CollectionDamaged
 from profiles.note_history import FieldChange, Held, NoteState, held_in, note_change, read_note, versions
 from tests.profiles.recovery.living import (
@@ -91,7 +91,7 @@ def test_what_is_no_collection_of_ankis_is_called_damage(copy: Path, tmp_path: P
 
 def test_a_view_and_a_row_that_never_ends_are_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (note,) = note_ids(copy, "gato 2")
-    monkeypatch.setattr(note_history, "_MOST_STEPS", 2_000_000)
+    monkeypatch.setattr(unproven, "_MOST_STEPS", 2_000_000)
     endless = "with recursive n(x) as (select 1 union all select x + 1 from n) select x"
     with closing(sqlite3.connect(copy)) as connection:
         connection.executescript(
@@ -104,7 +104,7 @@ def test_a_view_and_a_row_that_never_ends_are_refused(copy: Path, monkeypatch: p
 
 def test_reading_ends_at_a_bound_however_much_there_is_to_read(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (note,) = note_ids(copy, "gato 2")
-    monkeypatch.setattr(note_history, "_MOST_STEPS", 200_000)
+    monkeypatch.setattr(unproven, "_MOST_STEPS", 200_000)
     change(copy, "drop index ix_cards_nid")
     assert read_note(copy, note) is not None
     with closing(sqlite3.connect(copy)) as connection, connection:
@@ -119,7 +119,7 @@ def test_reading_ends_at_a_bound_however_much_there_is_to_read(copy: Path, monke
 
 def test_a_value_that_is_blown_up_is_refused(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (note,) = note_ids(copy, "gato 2")
-    monkeypatch.setattr(note_history, "_LONGEST_VALUE", 1_000_000)
+    monkeypatch.setattr(unproven, "_LONGEST_VALUE", 1_000_000)
     assert read_note(copy, note) is not None
     change(copy, "update notes set flds = printf('%.*c', 1500000, 'x') where id = ?", note)
     with pytest.raises(CollectionDamaged, match="too big"):
