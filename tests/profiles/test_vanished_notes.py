@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import tracemalloc
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -262,6 +264,25 @@ def test_those_are_gone_that_were_there_and_are_not(before: array[int], after: a
 def test_none_is_gone_when_nothing_changed_or_more_came(before: array[int]) -> None:
     more = array("q", [*before, *([before[-1] + 1] if before and before[-1] < 2**63 - 1 else [])])
     assert list(gone(before, before)) == list(gone(before, more)) == []
+
+
+def test_a_hundred_thousand_notes_take_little_memory(after: Path) -> None:
+    with closing(sqlite3.connect(after)) as database, database:
+        database.execute(
+            "with recursive n(x) as (select 1 union all select x + 1 from n where x < 100000)"
+            " insert into notes select x, x, 1, 1, -1, '', printf('%.*c', 300, 'x'), x, 0, 0, '' from n"
+        )
+        database.execute("pragma journal_mode = delete")
+    tracemalloc.start()
+    try:
+        ids = ids_of_notes(after)
+        missing = gone(ids, ids[:50_000] + ids[50_001:])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(ids) > 100_000
+    assert list(missing) == [50_001]
+    assert most < 10_000_000
 
 
 def test_ids_come_in_their_order(after: Path) -> None:
