@@ -41,7 +41,8 @@ COMMANDS = {
     "repair": "Repair a damaged repository: set aside what is damaged, save what is whole, and heal from this "
     "computer.",
     "audit": "Show what was done, skipped or failed, newest first.",
-    "deleted": "List the deleted notes in a profile's deletion archive, or write them as files that Anki imports.",
+    "deleted": "List the notes that were deleted, however they went, search them, or write them as files that Anki "
+    "imports.",
     "key": "Who can open an encrypted repository: its key slots.",
     "sample": "Make a base folder with two sample profiles, to try things out on.",
 }
