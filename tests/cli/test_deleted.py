@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import typer
 from anki.collection import ImportCsvRequest
+from anki.notes import NoteId
 
 from cli.deleted import moment_named
 from tests.cli.desk import Desk
 from tests.flows.chains.house import add_note, opened
 
+OWN_ID = 1_600_000_000_000
 COLUMNS = {
     *("note_id", "guid", "note_type_id", "note_type", "field_names", "fields", "tags", "deck", "modified_s"),
     *("how", "last_snapshot", "gone_in", "seen_at", "back"),
@@ -26,6 +28,11 @@ def deleting(desk: Desk) -> Desk:
     add_note(collection, "in a <b>doomed</b> deck", "words of the back")
     with opened(collection) as anki:
         (note,) = anki.find_notes("doomed")
+        assert anki.db is not None
+        # Made so soon after the sample, it may get the id of a note that was deleted there: Anki gives free ones again.
+        anki.db.execute("update cards set nid = ? where nid = ?", OWN_ID, note)
+        anki.db.execute("update notes set id = ? where id = ?", OWN_ID, note)
+        note = NoteId(OWN_ID)
         deck = anki.decks.id("Doomed")
         assert deck is not None
         anki.set_deck(anki.card_ids_of_note(note), deck)
