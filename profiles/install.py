@@ -112,7 +112,7 @@ def install_collection(
 
     The new file gets the old one's owner and mode; where the group can't be given, mode 0600; with no old file the
     folder's owner and mode 0600. `before_swap` is called with the name of each step before it is taken: tests
-    stop there. A copy folded for the old state that a killed run left behind is removed by the next one that succeeds.
+    stop there. What killed runs left beside the collection is removed by the next one that succeeds.
 
     Raises AnkiIsOpen (also when another restore is at work), SourceBusy when the collection changed meanwhile,
     TargetUnusable, SourceUnreadable, CollectionDamaged when `prepared` is no database; ValueError when `prepared` is

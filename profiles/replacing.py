@@ -6,6 +6,7 @@ Why the order of steps is what it is stands at `install.install_collection`, the
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 import sys
@@ -23,6 +24,8 @@ from profiles.source_stamp import FileStamp, beside
 # The journal goes before the `-wal`: beside a file that has the `-wal` folded in, a hot journal alone would put older
 # pages back, while the `-wal` alone only repeats what the file holds already.
 _SIDECARS: Final = ("-journal", "-wal", "-shm")
+_LEFT_BY_A_KILL: Final = re.compile(r"\.recollect-(folded-)?[0-9a-f]+\.(tmp|anki2)(-journal|-wal|-shm)?")
+"""What was being prepared beside a database, and what SQLite keeps beside one that is being marked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +141,10 @@ def _swap_prepared(
     _replace(prepared, database, guard)
     before_swap("sync-installed")
     sync_folder(folder)
-    for leftover in folder.glob(".recollect-folded-*.tmp"):
-        with suppress(OSError):
-            leftover.unlink()
+    for leftover in folder.iterdir():
+        if _LEFT_BY_A_KILL.fullmatch(leftover.name):
+            with suppress(OSError):
+                leftover.unlink()
 
 
 def _main_stamp(database: Path) -> FileStamp | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,10 +58,6 @@ def restore_collection(
 
         kept_elsewhere = kept.stamp if kept is not None and kept.damaged else None
         install_collection(prepared, folder / COLLECTION, kept_elsewhere=kept_elsewhere, before_swap=before)
-        # What runs left here that were killed before this point.
-        for leftover in folder.glob(".recollect-*.anki2"):
-            with suppress(OSError):
-                leftover.unlink()
     finally:
         prepared.unlink(missing_ok=True)
     return stored.size
@@ -77,8 +72,11 @@ def restore_deletion_log(repository: Repository, manifest: Manifest, folder: Pat
         return
     prepared = folder / f".recollect-{secrets.token_hex(8)}.tmp"
     with told_plainly(f"{target} could not be written"):
-        retrieve_file(repository, stored, prepared, lambda _: None)
-        prepared.replace(target)
+        try:
+            retrieve_file(repository, stored, prepared, lambda _: None)
+            prepared.replace(target)
+        finally:
+            prepared.unlink(missing_ok=True)
 
 
 def _present(repository: Repository, collection: Path, piece_bytes: int) -> FileAtHand | None:

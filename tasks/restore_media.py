@@ -166,7 +166,8 @@ def restore_media(
 
         wanted, writers = [entries[name] for name in writing], _SYNCING_WRITERS if synced else 1
         not_whole = retrieve_entries(repository, wanted, write, writers=writers)
-    if writing:
+    # A run that was killed after the last file has left nothing to write, but may have left something to remove.
+    if writing or not to_new_folder:
         finish_media(plan.folder, synced=synced)
     lost = {*damaged, *(names[entry.name] for entry in not_whole)}
     written = [entries[name].size for name in writing if name not in lost and name not in left_out]

@@ -314,9 +314,5 @@ def _install(after: Path, collection: Path, seen: SourceStamp, before_step: Call
         with told_plainly(f"The collection with the notes could not be written to {collection.parent}"):
             shutil.copyfile(after, prepared)
         install_collection(prepared, collection, before_swap=before_swap)
-        # What runs left here that were killed before this point.
-        for leftover in collection.parent.glob(".recollect-*.anki2"):
-            with suppress(OSError):
-                leftover.unlink()
     finally:
         prepared.unlink(missing_ok=True)

@@ -234,11 +234,14 @@ def test_a_damaged_collection_with_a_wal_is_left_to_the_person_who_may_still_res
     assert {name: (crashed.folder / name).read_bytes() for name in names_in(crashed.folder)} == before
 
 
-def test_what_a_killed_restore_left_is_removed_by_the_next(crashed: Crashed) -> None:
-    left = crashed.folder / ".recollect-folded-0123456789abcdef.tmp"
-    left.write_bytes(b"half a collection")
+def test_what_a_killed_restore_left_is_removed_by_the_next_and_nothing_else(crashed: Crashed) -> None:
+    digits = "0123456789abcdef"
+    left = [f".recollect-{digits}.{ending}" for ending in ("tmp", "anki2", "anki2-wal", "anki2-journal", "anki2-shm")]
+    kept = [".recollect-notes.tmp", f"a.recollect-{digits}.tmp", f".recollect-{digits}.tmp.jpg"]
+    for name in [f".recollect-folded-{digits}.tmp", *left, *kept]:
+        (crashed.folder / name).write_bytes(b"half a collection")
     install_collection(crashed.prepared, crashed.collection)
-    assert not left.exists()
+    assert names_in(crashed.folder) == sorted([*kept, "collection.anki2"])
 
 
 # The one-way sync mark
