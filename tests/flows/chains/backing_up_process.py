@@ -1,8 +1,7 @@
 """Processes that back up and prune, to be killed.
 
-argv: base, repository, cache, configuration. Each line on standard input is the number of the write to the store at
-which a new process, forked with everything loaded, shall kill itself (0: never). Answered is `began <process id>`, then
-`done <writes>` by the process if it was not killed, then `ended <exit code>`.
+argv: base, repository, cache, configuration. The moment at which one shall kill itself is the number of a write to the
+store; it tells how many it took.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from storage.format.audit_row import Outcome
 from storage.store import Store
 from storage.stores.address import open_store
 from tasks import place
+from tests.flows.chains.killed_runs import obey
 
 
 class DeadlyStore:
@@ -63,14 +63,7 @@ def run(kill_at: int) -> int:
 def main(base: Path, repo: str, cache: Path, config: Path) -> None:
     limits = {"daily": 0, "weekly": 0, "monthly": 0, "state": cache.with_name("state")}
     with place.using(load_settings({"base": base, "repo": repo, "cache": cache, **limits}, config=config)):
-        for line in sys.stdin:
-            child = os.fork()
-            if not child:
-                print(f"done {run(int(line))}", flush=True)
-                os._exit(0)
-            print(f"began {child}", flush=True)
-            _, status = os.waitpid(child, 0)
-            print(f"ended {os.waitstatus_to_exitcode(status)}", flush=True)
+        obey(lambda moment: run(int(moment)))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
-import select
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -23,10 +19,10 @@ from storage.format.deletion_table import How
 from storage.format.manifest import ProfileKey
 from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import COLLECTION, MEDIA, House, add_note, back_up_well, digests, opened
+from tests.flows.chains.killed_runs import Runs, runs_of
 
 KILLS = 30
 NEWEST = 12  # snapshots that are restored to see that they are whole; all of them would take ever longer
-ROOT = Path(__file__).parents[3]
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -40,58 +36,11 @@ class Kept:
     media: dict[bytes, str]
 
 
-class Runs:
-    """Starts backups in processes of their own, and kills them."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        self._orders, self._answers = process.stdin, process.stdout
-
-    def killed_at(self, write: int) -> bool:
-        """A run that is killed at its n-th write, if it has so many; whether it was."""
-        self._begin(write)
-        return not self._done()
-
-    def killed_after(self, seconds: float) -> bool:
-        """A run that is killed so many seconds after it began; whether it was."""
-        child = self._begin(0)
-        ended, _, _ = select.select([self._answers], [], [], seconds)
-        if not ended:
-            os.kill(child, signal.SIGKILL)
-        return not self._done()
-
-    def _begin(self, kill_at: int) -> int:
-        self._orders.write(f"{kill_at}\n")
-        self._orders.flush()
-        word, child = self._answers.readline().split()
-        assert word == "began"
-        return int(child)
-
-    def _done(self) -> bool:
-        line = self._answers.readline()
-        if line.startswith("done"):
-            assert self._answers.readline() == "ended 0\n"
-            return True
-        assert line == f"ended -{int(signal.SIGKILL)}\n"
-        return False
-
-
 @pytest.fixture
 def runs(house: House) -> Iterator[Runs]:
     arguments = [str(house.base), house.repo, str(house.cache), str(house.config)]
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.flows.chains.backing_up_process", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    ) as process:
-        try:
-            yield Runs(process)
-        finally:
-            process.kill()
+    with runs_of("tests.flows.chains.backing_up_process", *arguments) as made:
+        yield made
 
 
 def enlarge(house: House, seed: int, megabytes: int) -> None:
