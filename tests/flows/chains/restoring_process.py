@@ -1,8 +1,9 @@
 """Processes that restore in place, to be killed.
 
-argv: base, repository, cache, configuration, snapshot. The moment at which one shall kill itself is named as the order
-"moments" tells them: just before the n-th call of one kind ("2 profiles.install._swap: unlink"). These are the calls by
-which anything is changed on the disk, in whichever thread, and each kind is told with how often it was seen.
+argv: base, repository, cache, configuration, snapshot, and "exactly" where media that it lacks shall go. The moment at
+which one shall kill itself is named as the order "moments" tells them: just before the n-th call of one kind
+("2 profiles.install._swap: unlink"). These are the calls by which anything is changed on the disk, in whichever thread,
+and each kind is told with how often it was seen.
 
 Where files are written through `os.write`, only a part is taken at a time, as POSIX allows: there are moments with half
 a file on the disk, then.
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 
 from flows.chains.restore import restore
+from flows.chains.restore_plan import Wanted
 from recollect.settings import load_settings
 from storage.format.audit_row import Outcome
 from tasks import place
@@ -78,7 +80,7 @@ def _watch(hook: Hook | None) -> None:
     sys.setprofile(hook)
 
 
-def run(snapshot: str, moment: str) -> str:
+def run(snapshot: str, wanted: Wanted, moment: str) -> str:
     """One restore in place; tells the moments there were, where it was asked for them."""
     moments: Counter[str] = Counter()
     write = os.write
@@ -86,18 +88,19 @@ def run(snapshot: str, moment: str) -> str:
     if moment != "0":
         _watch(watching((lambda name: moments.update([name])) if moment == "moments" else _killing_at(moment)))
     try:
-        report = restore("Ada", snapshot)
+        report = restore("Ada", snapshot, wanted=wanted)
     finally:
         _watch(None)
     assert report.outcome is Outcome.COMPLETED, report.message
     return json.dumps(moments)
 
 
-def main(base: Path, repo: str, cache: Path, config: Path, snapshot: str) -> None:
+def main(base: Path, repo: str, cache: Path, config: Path, snapshot: str, wanted: Wanted) -> None:
     settings = {"base": base, "repo": repo, "cache": cache, "state": cache.with_name("state")}
     with place.using(load_settings(settings, config=config)):
-        obey(lambda moment: run(snapshot, moment))
+        obey(lambda moment: run(snapshot, wanted, moment))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), sys.argv[5])
+    what = Wanted(exact_media=sys.argv[6:] == ["exactly"])
+    main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]), sys.argv[5], what)

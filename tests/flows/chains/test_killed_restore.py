@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 
 from flows.chains.restore import restore
+from flows.chains.restore_plan import Wanted
+from profiles.media_trash import MEDIA_TRASH
 from storage.format.audit_row import Outcome
 from tasks.catalog import SAFETY
 from tests.flows.chains.house import (
@@ -41,7 +43,7 @@ BY_CHANCE = 200
 LARGE = 2_500_000  # bytes of a picture that is written in several parts
 
 # Whatever changes the profile is done by these; the safety snapshot before it is killed in test_killed_backup.py.
-OF_THE_RESTORE = ("profiles.durable.", "profiles.install", "tasks.restore")
+OF_THE_RESTORE = ("profiles.durable.", "profiles.install", "profiles.media_trash.", "tasks.restore")
 CHANGES_OF_NAMES = ("replace", "rename", "link", "unlink")
 
 DELETION_LOG = "deleted.txt"
@@ -60,6 +62,7 @@ class State:
 
     rows: Rows
     media: dict[bytes, str]
+    trash: dict[bytes, str]
     deletion_log: bytes | None
 
 
@@ -69,6 +72,8 @@ class BadDay:
 
     house: House
     snapshot: str
+    exactly: bool
+    """Whether the restore takes media away that the snapshot lacks, into Anki's own trash for them."""
     present: State
     wanted: State
     others: Others
@@ -86,7 +91,7 @@ class BadDay:
     def runs(self) -> Iterator[Runs]:
         house = self.house
         arguments = [str(house.base), house.repo, str(house.cache), str(house.config), self.snapshot]
-        with runs_of("tests.flows.chains.restoring_process", *arguments) as runs:
+        with runs_of("tests.flows.chains.restoring_process", *arguments, *["exactly"] * self.exactly) as runs:
             yield runs
 
     def moments(self) -> list[str]:
@@ -112,9 +117,10 @@ def rows_in(folder: Path, scratch: Path) -> Rows:
 
 
 def others_in(base: Path) -> Others:
-    """What lies in the base folder beside Ada's collection, media and deletion log: mode, owner, time and content."""
+    """What else lies in the base folder than the state of Ada's profile: mode, owner, time and content."""
     ada = base / "Ada"
-    own = {ada / COLLECTION, ada / f"{COLLECTION}-wal", ada / DELETION_LOG, *(ada / MEDIA).iterdir()}
+    own = {ada / COLLECTION, ada / f"{COLLECTION}-wal", ada / DELETION_LOG}
+    own.update(*((ada / folder).glob("*") for folder in (MEDIA, MEDIA_TRASH)))
     return {
         str(path.relative_to(base)): (
             (status := path.stat()).st_mode,
@@ -129,7 +135,13 @@ def others_in(base: Path) -> Others:
 
 def state_of(folder: Path, scratch: Path) -> State:
     log = folder / DELETION_LOG
-    return State(rows_in(folder, scratch), digests(folder / MEDIA), log.read_bytes() if log.exists() else None)
+    trash = folder / MEDIA_TRASH
+    return State(
+        rows=rows_in(folder, scratch),
+        media=digests(folder / MEDIA),
+        trash=digests(trash) if trash.exists() else {},
+        deletion_log=log.read_bytes() if log.exists() else None,
+    )
 
 
 @pytest.fixture
@@ -160,7 +172,8 @@ def day(request: pytest.FixtureRequest, house: House, tmp_path: Path) -> BadDay:
     kept = tmp_path / "kept"
     for place in (house.base, Path(house.repo), house.cache, house.state):
         shutil.copytree(place, kept / place.name)
-    return BadDay(house, snapshot, present, wanted, others_in(house.base), kept, tmp_path / "seen")
+    others = others_in(house.base)
+    return BadDay(house, snapshot, request.param == "exactly", present, wanted, others, kept, tmp_path / "seen")
 
 
 def assert_is(found: Rows, rows: Rows, *, restored: bool) -> None:
@@ -186,7 +199,8 @@ def assert_nothing_is_half(day: BadDay) -> bool:
         assert_the_present_was_kept(day)
 
     media = {name: digest for name, digest in found.media.items() if not name.startswith(b".recollect-")}
-    assert day.present.media.keys() <= media.keys()
+    assert day.present.media.keys() <= media.keys() | (found.trash.keys() if day.exactly else set())
+    assert found.trash.items() <= day.present.media.items()
     for name, digest in media.items():
         assert digest in {day.present.media.get(name), day.wanted.media.get(name)}, name
     assert found.deletion_log in {day.present.deletion_log, day.present.deletion_log or day.wanted.deletion_log}
@@ -198,7 +212,8 @@ def assert_nothing_is_half(day: BadDay) -> bool:
 def assert_no_other_is_touched(day: BadDay, others: Others) -> None:
     house = day.house
     assert others == day.others
-    assert [stat.S_IMODE((house.media() / name).stat().st_mode) for name in DRAWN] == [MEDIA_MODE] * len(DRAWN)
+    drawn = [path for name in DRAWN if (path := house.media() / name).exists() or not day.exactly]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in drawn} == {MEDIA_MODE}
     assert stat.S_IMODE(house.collection().stat().st_mode) == COLLECTION_MODE
 
 
@@ -215,11 +230,16 @@ def assert_the_present_was_kept(day: BadDay) -> None:
 def assert_the_next_one_ends_it(day: BadDay) -> None:
     """Restored again, all is as if nothing had happened, and nothing of the killed run is left."""
     house = day.house
-    report = restore("Ada", day.snapshot)
+    report = restore("Ada", day.snapshot, wanted=Wanted(exact_media=day.exactly))
     assert report.outcome is Outcome.COMPLETED, report.message
     found = state_of(house.folder(), day.scratch)
     assert_is(found.rows, day.wanted.rows, restored=True)
-    assert found.media == {**day.present.media, **day.wanted.media}
+    if day.exactly:
+        assert found.media == day.wanted.media
+        assert found.trash[b"since.png"] == day.present.media[b"since.png"]
+    else:
+        assert found.media == {**day.present.media, **day.wanted.media}
+        assert found.trash == {}
     assert found.deletion_log == (day.present.deletion_log or day.wanted.deletion_log)
     assert_no_other_is_touched(day, others_in(house.base))
     assert list(house.base.rglob(".recollect-*")) == []
@@ -268,9 +288,15 @@ def test_killed_in_between_a_restore_leaves_the_profile_that_was_or_the_one_that
     assert kill_at_each(day, moments[:: -(-len(moments) // EVENLY_SPREAD)]) == {False, True}
 
 
+@pytest.mark.parametrize("day", ["exactly"], indirect=True)
+def test_killed_while_it_takes_media_away_a_restore_leaves_each_file_in_the_folder_or_the_trash(day: BadDay) -> None:
+    moments = [moment for moment in day.moments() if moment.split()[1].startswith("profiles.media_trash.")]
+    assert kill_at_each(day, moments) == {True}
+
+
 @pytest.mark.torture
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("day", ["closed", "crashed"], indirect=True)
+@pytest.mark.parametrize("day", ["closed", "crashed", "exactly"], indirect=True)
 def test_killed_at_every_moment_a_restore_leaves_the_profile_that_was_or_the_one_that_shall_be(day: BadDay) -> None:
     moments = day.moments()
     own = set(of_the_restore(moments))
@@ -281,7 +307,7 @@ def test_killed_at_every_moment_a_restore_leaves_the_profile_that_was_or_the_one
 
 @pytest.mark.torture
 @pytest.mark.timeout(3000)
-@pytest.mark.parametrize("day", ["closed", "crashed"], indirect=True)
+@pytest.mark.parametrize("day", ["closed", "crashed", "exactly"], indirect=True)
 def test_killed_whenever_a_restore_leaves_the_profile_that_was_or_the_one_that_shall_be(day: BadDay) -> None:
     seed = int(os.environ.get("TORTURE_SEED") or time.time())
     print(f"TORTURE_SEED={seed}")
