@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from flows.chains.restore import restore
+from flows.chains.restore_plan import Wanted
+from flows.chains.undo import undo
 from profiles.unicase import register
 from storage.format.audit_row import Outcome
 from tests.flows.chains.house import (
@@ -274,6 +276,23 @@ def test_neither_answer_costs_a_media_file(devices: Devices, upload: bool) -> No
         devices.sync_all_media()
     assert everything == {*devices.media_of(devices.home)} == {*devices.media_of(devices.phone)}
     assert everything == {*devices.media_on_the_server()}
+
+
+def test_media_taken_away_by_request_goes_everywhere_and_comes_back_everywhere_when_that_is_undone(
+    devices: Devices,
+) -> None:
+    before, as_backed_up = devices.media_on_the_server(), files_in(devices.by_hand / MEDIA)
+    report = restore("Ada", devices.snapshot, wanted=Wanted(exact_media=True))
+    assert report.outcome is Outcome.COMPLETED, report.message
+    devices.sync_all_media()
+    assert devices.media_of(devices.home) == devices.media_of(devices.phone) == as_backed_up
+    assert devices.media_on_the_server() == as_backed_up
+
+    assert undo("Ada").outcome is Outcome.COMPLETED
+    devices.sync_all_media()
+    # An undoing deletes nothing either, so what the restore had brought back stays.
+    assert devices.media_of(devices.home) == devices.media_of(devices.phone) == {**as_backed_up, **before}
+    assert devices.media_on_the_server() == {**as_backed_up, **before}
 
 
 def test_what_a_restore_puts_back_into_an_emptied_media_folder_is_not_taken_for_deleted(devices: Devices) -> None:
