@@ -1,9 +1,9 @@
 """Processes that restore in place, to be killed.
 
 argv: base, repository, cache, configuration, snapshot, and "exactly" where media that it lacks shall go. The moment at
-which one shall kill itself is named as the order "moments" tells them: just before the n-th call of one kind
-("2 profiles.install._swap: unlink"). These are the calls by which anything is changed on the disk, in whichever thread,
-and each kind is told with how often it was seen.
+which one shall kill itself is named as the order "moments" tells them: just before the n-th call of one kind ("2
+tasks.restore_collection, profiles.replacing._replace: replace"). These are the calls by which anything on the disk is
+changed, in whichever thread, and each kind is told with how often it was seen.
 
 Where files are written through `os.write`, only a part is taken at a time, as POSIX allows: there are moments with half
 a file on the disk, then.
@@ -44,13 +44,17 @@ Hook = Callable[[FrameType, str, object], None]
 
 
 def _name_of(frame: FrameType | None, call: str) -> str | None:
-    """The call by the function of the house that makes it."""
+    """The call by the step that it belongs to, if to any, and by the function of the house that makes it."""
+    maker, step = None, "no step"
     while frame is not None:
         module = str(frame.f_globals.get("__name__"))
         if module.startswith(_HOUSE):
-            return f"{module}.{frame.f_code.co_name}: {call}"
+            maker = maker or f"{module}.{frame.f_code.co_name}"
+            if module.startswith("tasks."):
+                step = module
+                break
         frame = frame.f_back
-    return None
+    return f"{step}, {maker}: {call}" if maker else None
 
 
 def watching(seen: Callable[[str], None]) -> Hook:
