@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from profiles.anki_library import anki_troubles, opened_collection
 from profiles.base_folder import COLLECTION_FILE
 from profiles.errors import CollectionMissing, PackageUnusable, TargetUnusable
 from profiles.packages.media_names import refusal_by_anki, shown
@@ -19,6 +20,9 @@ from profiles.packages.writing import WrittenPackage
 
 _MEDIA_FOLDER: Final = "collection.media"
 _SET_APART: Final = "left-out"
+_WITHOUT_ANKI: Final = (
+    "Check that the disk has room for it twice; a package in the latest layout needs neither that nor Anki"
+)
 
 
 def write_legacy_package(out: Path, scratch: Path, *, include_media: bool = True) -> WrittenPackage:
@@ -53,9 +57,7 @@ def write_legacy_package(out: Path, scratch: Path, *, include_media: bool = True
 
 
 def _export(out: Path, collection: Path, *, include_media: bool) -> None:
-    from anki.collection import Collection  # noqa: PLC0415 - it takes a good part of a second
-
-    opened = Collection(str(collection))
+    opened = opened_collection(collection)
     try:
         opened.export_collection_package(str(out), include_media=include_media, legacy=True)
     finally:
@@ -66,22 +68,20 @@ def _export(out: Path, collection: Path, *, include_media: bool) -> None:
 
 @contextmanager
 def _told(out: Path) -> Iterator[None]:
+    """Leave nothing half written, and say why."""
+    could_not = f"Anki's library could not make the package {out}"
     try:
-        yield
-    except (KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
+        with anki_troubles(could_not, _WITHOUT_ANKI, kind=PackageUnusable):
+            yield
     except OSError as error:
         _forget(out)
         raise TargetUnusable(
             f"The package {out} could not be written: {error.strerror or error}",
             "Check that its folder is there and may be written to, and that the disk has room for all of it twice",
         ) from error
-    except BaseException as error:  # What goes wrong badly in Rust is no Exception.
+    except BaseException:
         _forget(out)
-        raise PackageUnusable(
-            f"Anki's library could not make the package {out}: {str(error) or type(error).__name__}",
-            "Check that the disk has room for it twice; a package in the latest layout needs neither that nor Anki",
-        ) from error
+        raise
 
 
 def _forget(out: Path) -> None:

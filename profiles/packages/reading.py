@@ -9,7 +9,7 @@ Nothing in a package is believed: names, sizes and checksums are checked, amount
 is ever held in memory but the directory, the list of media and a few parts.
 
 A package of a few decks (`.apkg`) is built like one of a whole collection (`.colpkg`) down to the last member: only the
-name tells them apart, and so only the name is looked at.
+name tells them apart, and so only the name is looked at, and not even that by whoever wants notes (`of_notes`).
 """
 
 from __future__ import annotations
@@ -180,17 +180,37 @@ class Package:
 
 
 @contextmanager
-def open_package(file: BinaryIO, named: str, *, bounds: Bounds | None = None) -> Iterator[Package]:
+def open_package(
+    file: BinaryIO, named: str, *, of_notes: bool = False, bounds: Bounds | None = None
+) -> Iterator[Package]:
     """Open the package in `file`, which can be sought in and is left open; `named` is what errors call it.
 
-    Raises PackageUnusable for what is no package of a whole collection, is damaged, from the future or hostile;
-    SourceUnreadable when the disk fails.
+    `of_notes` says that a package of single notes or decks is as welcome as one of a whole collection. Raises
+    PackageUnusable for what is no package of the wanted kind, is damaged, from the future or hostile; SourceUnreadable
+    when the disk fails.
     """
     bounds = bounds or Bounds()
     with _told(named):
-        _check_name(named)
+        if not of_notes:
+            _check_name(named)
         with opened_archive(file, named, bounds) as archive:
             yield Package(archive, named, bounds)
+
+
+@contextmanager
+def open_package_at(path: Path, *, of_notes: bool = False, bounds: Bounds | None = None) -> Iterator[Package]:
+    """As `open_package`, with the file at `path`; one that is not there is a PackageUnusable, too."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError as error:
+        raise PackageUnusable(f"There is no package at {path}", "Check the path") from error
+    except OSError as error:
+        raise PackageUnusable(
+            f"The package {path} can't be read: {error.strerror or error}",
+            "Check the path and the disk, and that you may read it",
+        ) from error
+    with file, open_package(file, str(path), of_notes=of_notes, bounds=bounds) as package:
+        yield package
 
 
 @contextmanager

@@ -24,16 +24,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiles.anki_library import anki_troubles, database, opened_in_anki, scratch_folder
 from profiles.collection_copy import SourceStamp, copy_collection, stamp
 from profiles.durable import told_plainly
 from profiles.errors import AnkiIsOpen, AnkiRefused, MediaLeftOut, SourceBusy
 from profiles.install import install_collection
 from profiles.install_media import checked_media_name, finish_media, write_media_file
 from profiles.lock_probe import holder_of
+from profiles.packages.reading import open_package_at
 from profiles.proof import CollectionFacts, prove
-from profiles.recovery.anki_library import anki_troubles, database, opened_in_anki, scratch_folder
 from profiles.recovery.kept_settings import Unused, keep_settings
-from profiles.recovery.package import media_in_package
 
 if TYPE_CHECKING:
     from anki.collection import Collection, ImportLogWithChanges
@@ -97,7 +97,8 @@ def add_to_collection(
     is as it was.
     """
     _refuse_while_open(collection)
-    names = media_in_package(package)
+    with open_package_at(package, of_notes=True) as opened_package:
+        names = tuple(media.name for media in opened_package.media)
     living_media = Path(os.path.realpath(media_folder or collection.parent / _MEDIA_FOLDER))
     with scratch_folder(scratch) as folder:
         before, work = folder / "before.anki2", folder / "work"

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiles.anki_library import anki_troubles, database, opened_in_anki, scratch_folder
 from profiles.durable import sync_file, sync_folder, told_plainly
 from profiles.errors import AnkiRefused, MediaLeftOut, NotesMissing, TargetUnusable
 from profiles.install_media import write_media_file
-from profiles.recovery.anki_library import anki_troubles, database, opened_in_anki, scratch_folder
-from profiles.recovery.media_names import media_names, packable
+from profiles.packages.media_names import refusal_by_anki
+from profiles.recovery.media_names import media_names
 
 if TYPE_CHECKING:
     from anki.collection import Collection
@@ -87,7 +88,7 @@ def cut_apkg(
                     f"None of the {len(notes)} notes is in {named} so that Anki could pack it",
                     "Choose notes that are there",
                 )
-            packed, missing, unpackable = _lay_out_media(collection, media, found, folder, named)
+            packed, missing, unpackable = _lay_out_media(collection, media, found, named)
             package = folder / "notes.apkg"
             cards = _export(collection, found, package, named)
         shutil.rmtree(work, ignore_errors=True)
@@ -116,16 +117,13 @@ def _exportable(collection: Collection, notes: Sequence[int]) -> list[int]:
 
 
 def _lay_out_media(
-    collection: Collection, media: Media, notes: Sequence[int], folder: Path, named: Path
+    collection: Collection, media: Media, notes: Sequence[int], named: Path
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """Fill the scratch media folder, from which Anki's export takes what it finds: what got there, what is missing, and
     what can't be packed."""
     with anki_troubles(f"Anki's library can't tell which media the notes of {named} refer to"):
         names = media_names(collection, notes)
         wanted = sorted(names.named | names.rendered)
-        asking = folder / "names"
-        asking.mkdir()
-        fit = packable(wanted, asking) if wanted else frozenset()
     place = Path(collection.media.dir())
     packed, missing, unpackable = [], [], []
     for name in wanted:
@@ -135,8 +133,9 @@ def _lay_out_media(
                 missing.append(name)
             continue
         try:
-            if name not in fit:
-                raise MediaLeftOut(f"Anki's packages can't carry a file named {name!r}", "Rename it in Anki")
+            if why := refusal_by_anki(name):
+                # A single such name would make Anki give up the whole package.
+                raise MediaLeftOut(f"Anki's packages can't carry a file named {name!r}: {why}", "Rename it in Anki")
             write_media_file(place, name, parts, replacing=False, synced=False)
         except MediaLeftOut:
             unpackable.append(name)

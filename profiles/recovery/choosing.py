@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from profiles.anki_library import anki_troubles, opened_in_anki, scratch_folder
 from profiles.decks import deck_names, with_sub_decks
 from profiles.errors import AnkiRefused, SearchInvalid
 from profiles.proof import opened_copy, prove
-from profiles.recovery.anki_library import anki_troubles, opened_in_anki, scratch_folder
 
 if TYPE_CHECKING:
     from anki.collection import Collection

@@ -1,25 +1,17 @@
-"""Which media notes refer to, by Anki's own reading, and which of those names its packages can carry."""
+"""Which media notes refer to, by Anki's own reading."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from profiles.errors import AnkiRefused, MediaLeftOut
-from profiles.install_media import checked_media_name
-from profiles.recovery.anki_library import database
+from profiles.anki_library import database
+from profiles.errors import AnkiRefused
 
 if TYPE_CHECKING:
     from anki.collection import Collection
     from anki.models import NotetypeId
-
-_SURELY_FIT = re.compile(r"[A-Za-z0-9_-]{5,100}\.[A-Za-z0-9]{2,4}")
-"""Most names are like this, and long enough to be none of Windows' devices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +66,3 @@ def _is_local(name: str) -> bool:
     # Addresses and inlined pictures hold a slash. Anki's export too passes over what is no plain name (anki_io,
     # filename_is_safe).
     return name not in ("", ".", "..") and "/" not in name
-
-
-def packable(names: Sequence[str], folder: Path) -> frozenset[str]:
-    """Those of `names` under which Anki's packages can carry a file.
-
-    A single other one would make Anki give up the whole package. Its rule (rslib/src/media/files.rs,
-    filename_if_normalized) rests on tables of its own, so it is asked: its check of a media folder renames every file
-    that has a name of another kind. `folder` is an empty one for that.
-    """
-    from anki.collection import Collection  # noqa: PLC0415
-
-    fit = {name for name in names if _SURELY_FIT.fullmatch(name)}
-    doubtful = [name for name in names if name not in fit]
-    if not doubtful:
-        return frozenset(fit)
-    collection = Collection(str(folder / "names.anki2"))
-    try:
-        placed = Path(collection.media.dir())
-        for name in doubtful:
-            with suppress(MediaLeftOut, OSError, ValueError):
-                (placed / checked_media_name(name)).write_bytes(b"\0")
-        collection.media.check()
-        left = {unicodedata.normalize("NFC", path.name) for path in placed.iterdir()}
-    finally:
-        collection.close()
-    # A disk that takes two names for one shows only the first of them.
-    return frozenset(fit.union(name for name in doubtful if name in left))

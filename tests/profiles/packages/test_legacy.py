@@ -120,8 +120,8 @@ def test_what_anki_can_not_do_is_told_in_our_words_and_leaves_nothing(
     assert not out.exists()
 
 
-class _Panic(BaseException):
-    """As pyo3 has it: not an Exception."""
+_Panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+"""As pyo3 has it: not an Exception."""
 
 
 def test_a_panic_of_ankis_is_an_error_like_any_other(
@@ -133,6 +133,7 @@ def test_a_panic_of_ankis_is_an_error_like_any_other(
     monkeypatch.setattr(Collection, "export_collection_package", panic)
     with pytest.raises(PackageUnusable, match=r"Anki's library could not make the package .*unwrap"):
         write_legacy_package(tmp_path / "old.colpkg", scratch)
+    assert not (tmp_path / "old.colpkg").exists()
 
 
 def test_whoever_stops_it_is_obeyed(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

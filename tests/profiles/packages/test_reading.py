@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from profiles.errors import PackagedMediaUnusable, PackageUnusable, TargetUnusable
 from profiles.packages.bounds import Bounds
 from profiles.packages.layout import Layout
-from profiles.packages.reading import PART_BYTES, PackagedMedia, open_package
+from profiles.packages.reading import PART_BYTES, PackagedMedia, open_package, open_package_at
 from profiles.proof import prove
 from tests.profiles.packages.made import (
     MEDIA,
@@ -663,3 +663,25 @@ def test_the_note_for_old_ankis_is_not_taken_even_of_a_real_package(profile: Pat
             assert connection.execute("SELECT count(*) FROM notes").fetchone() == (1,)
         del members["collection.anki21" if old else "collection.anki21b"]
         refused(zipped(members.items()), folder, "holds no collection")
+
+
+def test_whoever_wants_notes_may_open_a_package_of_notes(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.apkg"
+    notes.write_bytes(latest(COLLECTION, *ENTRIES))
+    with pytest.raises(PackageUnusable, match=r"\(.apkg\) it holds some decks"), open_package_at(notes):
+        pass
+    with open_package_at(notes, of_notes=True) as opened:
+        assert media_of(opened) == dict(ENTRIES)
+
+
+def test_a_package_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PackageUnusable, match="There is no package at"), open_package_at(tmp_path / "none.colpkg"):
+        pass
+    with pytest.raises(PackageUnusable, match="can't be read"), open_package_at(tmp_path):
+        pass
+
+
+def test_what_goes_wrong_with_an_open_package_is_not_taken_for_trouble_with_its_file(tmp_path: Path) -> None:
+    (tmp_path / "it.colpkg").write_bytes(latest(COLLECTION, *ENTRIES))
+    with pytest.raises(FileNotFoundError), open_package_at(tmp_path / "it.colpkg"):
+        raise FileNotFoundError

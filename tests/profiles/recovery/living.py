@@ -20,6 +20,7 @@ from anki.collection import (
 from anki.decks import DeckId
 from anki.notes import NoteId
 
+from profiles.packages.reading import open_package_at
 from profiles.proof import opened_copy
 from profiles.unicase import register
 
@@ -148,6 +149,12 @@ def import_package(collection: Collection, package: Path) -> ImportLogWithChange
     """File > Import with "Import any learning progress" and "Import any deck presets" ticked."""
     options = ImportAnkiPackageOptions(with_scheduling=True, with_deck_configs=True)
     return collection.import_anki_package(ImportAnkiPackageRequest(package_path=str(package), options=options)).log
+
+
+def media_names_in(package: Path) -> list[str]:
+    """The media files that a package of notes names."""
+    with open_package_at(package, of_notes=True) as found:
+        return [media.name for media in found.media]
 
 
 def import_text(collection: Collection, text: str) -> ImportLogWithChanges.Log:

@@ -495,20 +495,15 @@ def _without_collection(path: Path) -> None:
         archive.writestr("media", b"{}")
 
 
-def _with_noise_for_media(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, b"noise" if name == "media" else content)
+def _with(member: str, content: bytes) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, old in members.items():
+                archive.writestr(name, content if name == member else old)
 
-
-def _with_noise_for_collection(path: Path) -> None:
-    with zipfile.ZipFile(path) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, b"noise" if name == "collection.anki21b" else content)
+    return spoil
 
 
 @pytest.mark.parametrize(
@@ -519,10 +514,11 @@ def _with_noise_for_collection(path: Path) -> None:
         (lambda path: path.write_bytes(b"PK no package"), PackageUnusable),
         (lambda path: path.write_bytes(path.read_bytes()[:2_000]), PackageUnusable),
         (_without_collection, PackageUnusable),
-        (_with_noise_for_media, PackageUnusable),
-        (_with_noise_for_collection, AnkiRefused),
+        (_with("meta", b"\x08\x04"), PackageUnusable),
+        (_with("media", b"noise"), PackageUnusable),
+        (_with("collection.anki21b", b"noise"), AnkiRefused),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_what_is_no_sound_package_is_told_and_nothing_changes(
     lost: Lost, spoil: Callable[[Path], object], error: type[ProfileError]

@@ -18,7 +18,6 @@ from profiles.errors import (
     TargetUnusable,
 )
 from profiles.recovery.apkg import CutPackage, cut_apkg
-from profiles.recovery.package import media_in_package
 from tests.profiles.recovery.living import (
     SCIENCE,
     SPANISH,
@@ -28,6 +27,7 @@ from tests.profiles.recovery.living import (
     in_schema_11,
     in_schema_14,
     make_collection,
+    media_names_in,
     note_ids,
     opened,
     rows,
@@ -180,7 +180,7 @@ def test_only_the_media_that_the_notes_refer_to_are_fetched_and_packed(
     assert set(cut.media) == REFERRED
     assert set(media.read) == REFERRED
     assert unwanted.keys().isdisjoint(media.asked)
-    assert set(media_in_package(tmp_path / "notes.apkg")) == REFERRED
+    assert set(media_names_in(tmp_path / "notes.apkg")) == REFERRED
     folder = brought_in(tmp_path / "notes.apkg", tmp_path).with_name("collection.media")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         name: media.contents[name] for name in REFERRED
@@ -236,7 +236,7 @@ def test_names_that_a_package_can_not_carry_cost_no_other_file(copy: Path, scrat
     assert set(cut.unpackable_media) == set(odd)
     assert set(cut.media) == set(fine)
     assert set(media.read) == set(fine)
-    assert set(media_in_package(tmp_path / "notes.apkg")) == set(fine)
+    assert set(media_names_in(tmp_path / "notes.apkg")) == set(fine)
 
 
 @pytest.mark.parametrize("name", ["../../outside.png", "/etc/passwd", "..", ".", "sub/folder.png", "a/../b"])

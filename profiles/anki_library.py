@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from profiles.errors import AnkiRefused
+from profiles.errors import AnkiRefused, ProfileError
 from profiles.private_copy import target_troubles
 from profiles.proof import CollectionFacts, prove
 
@@ -65,7 +65,7 @@ def opened_in_anki(
     with target_troubles(work), anki_troubles(could_not_open, "Update Recollect, or use another snapshot"):
         folder.mkdir(exist_ok=True)
         shutil.copyfile(collection_copy, work)
-        collection = _opened(work)
+        collection = opened_collection(work)
     with anki_troubles(f"Anki's library could not do its work on a copy of {named}"):
         try:
             yield collection, facts
@@ -82,7 +82,8 @@ def database(collection: Collection) -> DBProxy:
     return collection.db
 
 
-def _opened(path: Path) -> Collection:
+def opened_collection(path: Path) -> Collection:
+    """Open the scratch file `path` in Anki, within `anki_troubles`, which turns into words what this raises."""
     from anki.collection import Collection  # noqa: PLC0415
 
     try:
@@ -108,15 +109,20 @@ def _closed_whatever_comes(collection: Collection) -> None:
 
 
 @contextmanager
-def anki_troubles(could_not: str, advice: str = "Use another snapshot, or update Recollect") -> Iterator[None]:
-    """Turn what Anki's library raises inside into AnkiRefused, whose problem begins with `could_not`."""
+def anki_troubles(
+    could_not: str,
+    advice: str = "Use another snapshot, or update Recollect",
+    *,
+    kind: type[ProfileError] = AnkiRefused,
+) -> Iterator[None]:
+    """Turn what Anki's library raises inside into an error of that `kind`, whose problem begins with `could_not`."""
     try:
         yield
     except BaseException as error:
         reason = _reason(error)
         if reason is None:
             raise
-        raise AnkiRefused(f"{could_not}: {reason}", advice) from error
+        raise kind(f"{could_not}: {reason}", advice) from error
 
 
 def _reason(error: BaseException) -> str | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from anki.errors import DBError
 
-from profiles.errors import AnkiRefused, TargetUnusable
-from profiles.recovery.anki_library import anki_troubles, opened_in_anki, plain, scratch_folder
+from profiles.anki_library import anki_troubles, opened_in_anki, plain, scratch_folder
+from profiles.errors import AnkiRefused, PackageUnusable, TargetUnusable
 from tests.profiles.recovery.living import make_collection, note_ids
 
 
@@ -84,3 +84,11 @@ def test_what_anki_says_is_made_fit_for_a_sentence(said: str, told: str) -> None
 def test_an_error_of_anki_without_words_is_told_by_its_name() -> None:
     with pytest.raises(AnkiRefused, match="Nothing was packed: DBError"), anki_troubles("Nothing was packed"):
         raise DBError("", None, None, None)
+
+
+def test_trouble_of_anki_comes_as_the_kind_of_error_that_is_asked_for() -> None:
+    with (
+        pytest.raises(PackageUnusable, match="Nothing was packed: of no use"),
+        anki_troubles("Nothing was packed", kind=PackageUnusable),
+    ):
+        raise DBError("of no use", None, None, None)
