@@ -14,6 +14,8 @@ LATEST = "latest"
 ROUTINE = "routine"
 SAFETY = "safety"
 """The purpose of a snapshot taken before something dangerous. Nothing is let go on its account."""
+ADOPTED = "adopted"
+"""The purpose of a snapshot made of a package that Anki had written. Mostly it holds no media."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A snapshot dated further in the future was taken under a clock that was wrong."""
 _SHORTEST_PREFIX = 4
@@ -31,7 +33,8 @@ class StoredProfile:
     newest: Manifest
     """The newest manifest that can be read; that of the last of `refs`, if all is well."""
     latest: SnapshotRef
-    """What *latest* means: the newest snapshot of a routine backup that does not look wrong; the newest, if none is."""
+    """What *latest* means: the newest snapshot of a routine backup that does not look wrong; where there is none, the
+    newest that was adopted; else the newest of all."""
 
     @property
     def described(self) -> str:
@@ -81,18 +84,24 @@ def _newest_readable(repository: Repository, refs: Sequence[SnapshotRef]) -> Man
 
 
 def _latest(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
-    """What a person means on the bad day: not what was just kept before a restore, nor what looks wrong."""
+    """What a person means on the bad day: not what was just kept before a restore, nor what looks wrong, nor a package
+    of Anki's, which lacks the media, as long as there is anything else."""
     soon = datetime.now(UTC) + CLOCK_TOLERANCE
+    adopted = None
     for ref in reversed(refs):
         manifest = next(repository.manifests([ref]))
-        if (
-            isinstance(manifest, Manifest)
-            and ref.taken_at <= soon
-            and manifest.facts.get("purpose") != SAFETY
-            and not manifest.facts.get("suspect")
-        ):
+        if not isinstance(manifest, Manifest) or ref.taken_at > soon or manifest.facts.get("suspect"):
+            continue
+        if is_of_a_backup(manifest):
             return ref
-    return refs[-1]
+        if manifest.facts.get("purpose") == ADOPTED:
+            adopted = adopted or ref
+    return adopted or refs[-1]
+
+
+def is_of_a_backup(manifest: Manifest) -> bool:
+    """Whether a snapshot shows all that a profile was when a backup was due: later ones may be held against it."""
+    return manifest.facts.get("purpose") not in (SAFETY, ADOPTED)
 
 
 def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = None) -> StoredProfile:

@@ -15,8 +15,8 @@ from profiles.discovery import Profile
 from storage.file_memory import FileMemory, RememberedFile
 from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
-from tasks.catalog import SAFETY, by_age
 from tasks.known_notes import KnownNotes, known_in, remembered
+from tasks.catalog import ADOPTED, by_age, is_of_a_backup
 from tasks.place import active_settings, key_of
 from tasks.private_folder import private_folder
 
@@ -38,7 +38,7 @@ class Job:
         self._memory = memory_of(repository, self.profile_key)
         self._known: Mapping[bytes, RememberedFile] | None = None
         self._snapshots: list[SnapshotRef] | None = None
-        self._last_manifest: Manifest | None = None
+        self._last: tuple[SnapshotRef, Manifest | None] | None = None
 
     @property
     def staged_collection(self) -> Path:
@@ -59,20 +59,30 @@ class Job:
             self._snapshots = by_age(self.repository.snapshots(self.profile_key))
         return self._snapshots
 
+    def last_snapshot(self) -> SnapshotRef | None:
+        """The last snapshot that was taken of the profile itself, and not of a package that Anki had written."""
+        return self._last_taken()[0]
+
     def last_manifest(self) -> Manifest | None:
         """The last snapshot's manifest, read from the store itself; None when there is none, or it can't be read."""
-        if self._last_manifest is None:
-            for ref in self.snapshots()[-1:]:
+        return self._last_taken()[1]
+
+    def _last_taken(self) -> tuple[SnapshotRef | None, Manifest | None]:
+        if self._last is None or self._last[1] is None:
+            for ref in reversed(self.snapshots()):
                 self.repository.forget_manifest(ref)
-            newest = next(self.repository.manifests(self.snapshots()[-1:]), None)
-            self._last_manifest = newest if isinstance(newest, Manifest) else None
-        return self._last_manifest
+                found = next(self.repository.manifests([ref]))
+                manifest = found if isinstance(found, Manifest) else None
+                if manifest is None or manifest.facts.get("purpose") != ADOPTED:
+                    self._last = ref, manifest
+                    break
+        return self._last or (None, None)
 
     def last_unsuspected(self) -> Manifest | None:
         """The manifest of the last routine snapshot that did not look wrong: what later ones are held against."""
         for ref in reversed(self.snapshots()):
             found = next(self.repository.manifests([ref]))
-            if isinstance(found, Manifest) and not found.facts.get("suspect") and found.facts.get("purpose") != SAFETY:
+            if isinstance(found, Manifest) and not found.facts.get("suspect") and is_of_a_backup(found):
                 return found
         return None
 

@@ -103,7 +103,7 @@ def _source(job: Job, taken_at: datetime) -> Source:
     profile = job.profile
     with current_progress().stage(f"{profile.name}: copying the collection", None) as stage:
         evidence = copy_collection(profile.collection, job.staged_collection, progress=stage)
-    proof = job.beside.submit(_proven, job.staged_collection, profile.collection)
+    proof = job.beside.submit(prove_copy, job.staged_collection, profile.collection)
     # Media after the collection: a note refers only to files that are there already.
     media_listed_at_ns = time.time_ns()
     media = list_media(profile.media_folder)
@@ -112,7 +112,7 @@ def _source(job: Job, taken_at: datetime) -> Source:
         with cache_trouble(job.staging):
             job.staged_deletion_log.write_bytes(deletion_log)
     return Source(
-        snapshot=new_snapshot_id(taken_at, _within_the_second(taken_at)),
+        snapshot=snapshot_id_at(taken_at),
         taken_at=taken_at,
         evidence=evidence,
         proof=proof,
@@ -123,7 +123,8 @@ def _source(job: Job, taken_at: datetime) -> Source:
     )
 
 
-def _proven(copy: Path, original: Path) -> Proven:
+def prove_copy(copy: Path, original: Path) -> Proven:
+    """What a private copy of `original` says of itself. Raises CollectionDamaged, and SourceUnreadable."""
     facts = prove(copy, original=original)
     return Proven(facts, backup_preferences(copy))
 
@@ -136,20 +137,20 @@ def _deletion_log(profile: Profile) -> tuple[bytes | None, list[str]]:
         return None, [f"Left out: {trouble.problem}"]
 
 
-def _within_the_second(moment: datetime) -> bytes:
-    """What tells a snapshot's id from those of the same second, so that ids sort by time within it too."""
-    return (moment.microsecond * 0x10000 // 1_000_000).to_bytes(2, "big") + os.urandom(2)
+def snapshot_id_at(moment: datetime) -> SnapshotId:
+    """A new id for a snapshot of that moment: such as sort by time within the same second too."""
+    return new_snapshot_id(moment, (moment.microsecond * 0x10000 // 1_000_000).to_bytes(2, "big") + os.urandom(2))
 
 
 def _last_if_nothing_changed(job: Job) -> str | None:
     """The last snapshot's id, when `stat` shows every file of the profile just as that run saw it."""
-    newest = job.snapshots()[-1:]
     last = job.last_run()
     looked_at = last.get("looked_at_s")
     if not isinstance(looked_at, float) or not 0 <= time.time() - looked_at < _LONGEST_TRUST_S:
         return None
+    newest = job.last_snapshot()
     # A snapshot whose manifest can't be read protects nobody.
-    if not newest or last.get("snapshot") != newest[0].id or job.last_manifest() is None:
+    if newest is None or last.get("snapshot") != newest.id or job.last_manifest() is None:
         return None
     try:
         now = stamp(job.profile.collection)
@@ -165,7 +166,7 @@ def _last_if_nothing_changed(job: Job) -> str | None:
     same = last.get("deletion_log") == deletion_log_state(job) and len(media) == len(known) == len(
         reliable(media, known)
     )
-    return newest[0].id if same else None
+    return newest.id if same else None
 
 
 def deletion_log_state(job: Job) -> list[int] | None:

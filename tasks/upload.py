@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from profiles.suspicion import suspicion
-from recollect.progress import current_progress
-from storage.errors import PiecesLost, StorageError
 from storage.format.manifest import Fact, Manifest, SnapshotId
-from storage.intake import TakenFolder, store_file, store_folder
+from storage.intake import TakenFolder
 from storage.writing import Written
 from tasks.checksum import Contents
 from tasks.job import Job
+from tasks.pieces import collection_facts, commit_stored, store_pieces
 from tasks.place import source_of
 from tasks.snapshot import Source
 from tasks.step import step
 from tasks.this_computer import this_host
 from tasks.versions import software_versions
-
-_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,31 +39,21 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
 
     `purpose` is why the snapshot was taken; `accept` takes a profile as it is, however much it lost.
     """
-    repository = job.repository
-    for tries_left in reversed(range(_TRIES)):
-        try:
-            media, written = _store_pieces(job, contents)
-            manifest = _manifest(job, source, contents, media, written, purpose=purpose, accept=accept)
-            ref, manifest_bytes = repository.commit(manifest)
-            break
-        except PiecesLost:
-            # Removed by a sweep while this computer slept: what is lost is here, and can be stored anew.
-            repository.forget_index()
-            if not tries_left:
-                raise
-        except StorageError:
-            # The next try must see what this one stored.
-            repository.forget_index()
-            raise
+    committed = commit_stored(
+        job.repository,
+        lambda: _store_pieces(job, contents),
+        lambda stored: _manifest(job, source, contents, *stored, purpose=purpose, accept=accept),
+    )
+    media, written = committed.stored
     job.remember_files(media.versions)
-    suspect = manifest.facts["suspect"]
+    suspect = committed.manifest.facts["suspect"]
     return Stored(
-        snapshot=ref.id,
+        snapshot=committed.ref.id,
         media_files=len(media.entries),
         media_bytes=media.listing.stored.size,
         bytes_read=source.evidence.size + media.bytes_read,
         bytes_new=written.bytes_new,
-        bytes_stored=written.bytes_stored + manifest_bytes,
+        bytes_stored=written.bytes_stored + committed.manifest_bytes,
         suspect=suspect is not None,
         remarks=(
             *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
@@ -76,24 +63,16 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
 
 
 def _store_pieces(job: Job, contents: Contents) -> tuple[TakenFolder, Written]:
-    repository = job.repository
-    with (
-        current_progress().stage(
-            f"{job.profile.name}: storing what is new", contents.new_bytes, contents.media.new_files
-        ) as stage,
-        repository.write(uploads=job.settings.uploads, landed=stage.advance) as session,
-    ):
-        for file in contents.files:
-            store_file(session, repository.index(), file)
-        media = store_folder(
-            session,
-            repository.seal,
-            repository.index(),
-            contents.media,
-            contents.reader,
-            taken=lambda: stage.advance(0, files=1),
-        )
-        return media, session.close()
+    (media,), written = store_pieces(
+        job.repository,
+        contents.files,
+        [contents.media],
+        contents.reader,
+        named=job.profile.name,
+        new_bytes=contents.new_bytes,
+        uploads=job.settings.uploads,
+    )
+    return media, written
 
 
 def _manifest(
@@ -134,34 +113,13 @@ def _manifest(
 
 
 def _facts(source: Source) -> dict[str, Fact]:
-    """What a person asks of the collection in a backup; `docs/format.md` §7 says what each key means."""
-    proven, evidence = source.proven(), source.evidence
-    facts, preferences = proven.facts, proven.preferences
-    last_review = facts.last_review_ms
+    """What is known of the collection, and how the copy of it was taken."""
+    evidence = source.evidence
     return {
-        "notes": facts.notes,
-        "cards": facts.cards,
-        "reviews": facts.reviews,
-        "last_review_at": _utc(last_review) if last_review is not None else None,
-        "schema_version": facts.schema_version,
-        "modified_ms": facts.modified_ms,
-        "schema_modified_ms": facts.schema_modified_ms,
-        "last_sync_ms": facts.last_sync_ms,
+        **collection_facts(source.proven()),
         "copied": evidence.how,
         "copy_attempts": evidence.attempts,
         "wal_frames": evidence.frames,
         "wal_salts": evidence.salts,
         "wal_commit_pages": evidence.commit_pages,
-        "proven": True,
-        "limit_daily": preferences.daily,
-        "limit_weekly": preferences.weekly,
-        "limit_monthly": preferences.monthly,
     }
-
-
-def _utc(milliseconds: int) -> str | None:
-    """The moment in words; None for one that no calendar holds (a hostile or broken review log)."""
-    try:
-        return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return None

@@ -21,8 +21,9 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
     with audit.timed("checksum"):
         contents = checksum(work, source)
     _tell_source(audit, source)
-    if contents.unchanged and not force:
-        stored = work.snapshots()[-1].id
+    last = work.last_snapshot()
+    if contents.unchanged and not force and last is not None:
+        stored = last.id
         work.remember_files(contents.media.versions)
         audit.note(
             snapshot=stored,
