@@ -10,6 +10,9 @@ This only decides; removing is another's work. The rule is that of Anki's `rslib
 5. When all limits are used up, the rest goes.
 
 Limits count kept snapshots, not elapsed time. Days are calendar days of each snapshot's own local time.
+
+Adopted snapshots, made of backups that Anki itself had written, stand in this line with all others; but what stays of
+the others is decided as if they were not there. They lack the media mostly, and must push out none that has them.
 """
 
 from __future__ import annotations
@@ -73,13 +76,15 @@ class Candidate:
     """A snapshot to decide on.
 
     `taken_local` is the local wall time with its own offset, as the manifest holds it (ValueError without an
-    offset). `good` is true for a snapshot that was proven and is not suspect, `suspect` for one that looks wrong.
+    offset). `good` is true for a snapshot that was proven and is not suspect, `suspect` for one that looks wrong,
+    `adopted` for one that was made of a backup of Anki's own.
     """
 
     snapshot: str
     taken_local: datetime
     good: bool
     suspect: bool = False
+    adopted: bool = False
 
     def __post_init__(self) -> None:
         if self.taken_local.utcoffset() is None:
@@ -161,11 +166,21 @@ def plan_retention(candidates: Iterable[Candidate], limits: RetentionLimits, now
     newest good one that is not dated after now: a clock that ran ahead must not make an older one expendable (the
     ones dated ahead stay anyway). A snapshot kept only for that reason uses up no limit.
 
+    Adopted snapshots are decided on among all others, and all others as if there were no adopted ones.
+
     Raises ValueError if `now_local` lacks an offset, or if two different candidates bear the same name.
     """
     if now_local.utcoffset() is None:
         raise ValueError("The present time lacks its offset from UTC")
     newest_first = _newest_first(candidates)
+    decisions = _decisions(newest_first, limits, now_local)
+    if any(candidate.adopted for candidate in newest_first):
+        own = iter(_decisions([one for one in newest_first if not one.adopted], limits, now_local))
+        decisions = [decision if decision.candidate.adopted else next(own) for decision in decisions]
+    return RetentionPlan(limits, now_local.date(), tuple(decisions))
+
+
+def _decisions(newest_first: Sequence[Candidate], limits: RetentionLimits, now_local: datetime) -> list[Decision]:
     last, why = _last_to_rely_on(newest_first, now_local - _EPOCH)
     decisions = []
     for candidate, reason in _by_ankis_rule(newest_first, limits, now_local.date()):
@@ -173,7 +188,7 @@ def plan_retention(candidates: Iterable[Candidate], limits: RetentionLimits, now
             decisions.append(Decision(candidate, keep=True, reason=why))
         else:
             decisions.append(Decision(candidate, keep=reason is not Reason.OVER_LIMITS, reason=reason))
-    return RetentionPlan(limits, now_local.date(), tuple(decisions))
+    return decisions
 
 
 def _newest_first(candidates: Iterable[Candidate]) -> list[Candidate]:

@@ -18,7 +18,7 @@ from storage.format.manifest import Manifest, ProfileKey, SnapshotId
 from storage.repository import Repository, SnapshotRef
 from storage.retention import Candidate, RetentionLimits, RetentionPlan, plan_retention
 from storage.sweeping.index_folding import fold, foldable
-from tasks.catalog import ROUTINE
+from tasks.catalog import ADOPTED, ROUTINE
 from tasks.job import Job
 from tasks.snapshot import Source
 from tasks.step import step
@@ -94,7 +94,13 @@ def profile_retention(
             remarks.append(str(manifest))
             continue
         candidates.append(
-            Candidate(ref.id, manifest.taken_at, good=is_good(manifest), suspect=bool(manifest.facts.get("suspect")))
+            Candidate(
+                ref.id,
+                manifest.taken_at,
+                good=is_good(manifest),
+                suspect=bool(manifest.facts.get("suspect")),
+                adopted=manifest.facts.get("purpose") == ADOPTED,
+            )
         )
         if manifest.facts.get("accepted") or (is_good(manifest) and manifest.facts.get("purpose") == ROUTINE):
             # A person looked, and took the profile as it was then; or what was lost is back.

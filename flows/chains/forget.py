@@ -12,7 +12,7 @@ from storage.repository import Repository, SnapshotRef
 from storage.sweeping.garbage import Rules
 from storage.trash import forgotten_manifest, forgotten_snapshots, put_back
 from tasks.audit import Report, audited
-from tasks.catalog import choose_profile, choose_snapshot, matches, read_catalog
+from tasks.catalog import choose_profile, choose_snapshot, is_of_a_backup, matches, read_catalog
 from tasks.place import open_named
 from tasks.retention_prune import is_good
 
@@ -114,7 +114,9 @@ def _chosen(lying: Sequence[InTrash], wanted: str, profile_name: str) -> InTrash
 def _refuse_to_leave_nothing_good(repository: Repository, meant: _Meant) -> None:
     found = dict(zip(meant.refs, repository.manifests(meant.refs), strict=True))
     readable = {ref: manifest for ref, manifest in found.items() if isinstance(manifest, Manifest)}
-    good = {ref for ref, manifest in readable.items() if is_good(manifest)}
+    sound = {ref for ref, manifest in readable.items() if is_good(manifest)}
+    # A package of Anki's lacks the media, and is no stand-in for a backup.
+    good = {ref for ref in sound if is_of_a_backup(readable[ref])} or sound
     # As retention does: where none is good, one that does not look wrong counts, and else any.
     unsuspected = {ref for ref, manifest in readable.items() if not manifest.facts.get("suspect")}
     relied_on = good or unsuspected or set(readable)

@@ -394,3 +394,53 @@ def test_any_date_that_a_manifest_can_hold_gets_a_decision(dates: list[datetime]
     assert plan.today == date(2022, 2, 22)
     assert len(plan.decisions) == len(dates)
     assert plan.keeps or not dates
+
+
+def thinned_by_anki(last: datetime) -> list[Candidate]:
+    """What Anki itself leaves of a backup every eight hours for a year and a half, at the time of the last one."""
+    every = [last - timedelta(hours=8 * back) for back in range(3 * 540)]
+    candidates = [Candidate(f"anki {moment}", moment, good=True, adopted=True) for moment in every]
+    return list(plan_retention(candidates, RetentionLimits(), last).keeps)
+
+
+def test_a_year_of_adopted_backups_outlives_the_next_prune() -> None:
+    adopted = thinned_by_anki(NOW - timedelta(minutes=20))
+    plan = plan_retention([*adopted, days_ago(0, good=True, name="routine")], RetentionLimits(), NOW)
+    assert len(adopted) > 30
+    assert plan.goes == ()
+
+
+def test_adopted_snapshots_go_as_routine_ones_take_their_place_in_the_course_of_time() -> None:
+    adopted = thinned_by_anki(NOW)
+    later = NOW + timedelta(days=600)
+    routine = [Candidate(f"day {day}", NOW + timedelta(days=day), good=True) for day in range(1, 600)]
+    assert not any(kept.adopted for kept in plan_retention([*adopted, *routine], RetentionLimits(), later).keeps)
+
+
+def test_where_there_is_nothing_else_the_last_adopted_snapshot_is_the_last_good_one() -> None:
+    adopted = [replace(days_ago(age, good=True), adopted=True) for age in (30, 31)]
+    assert reasons_of(*adopted) == {"30 days": "last-good", "31 days": "over-limits"}
+
+
+@given(
+    own=st.lists(st.tuples(st.floats(0, 500), st.booleans()), max_size=30),
+    adopted=st.lists(st.floats(0, 500), max_size=30),
+    limits=st.builds(RetentionLimits, st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)),
+)
+def test_what_stays_of_other_snapshots_is_as_if_none_had_been_adopted(
+    own: list[tuple[float, bool]], adopted: list[float], limits: RetentionLimits
+) -> None:
+    others = [days_ago(age, good=good, name=f"own {number}") for number, (age, good) in enumerate(own)]
+    more = [
+        replace(days_ago(age, good=True, name=f"adopted {number}"), adopted=True) for number, age in enumerate(adopted)
+    ]
+    alone, together = plan_retention(others, limits, NOW), plan_retention([*others, *more], limits, NOW)
+    assert [decision for decision in together.decisions if not decision.candidate.adopted] == list(alone.decisions)
+    assert len(together.decisions) == len(others) + len(more)
+    assert len([kept for kept in together.keeps if kept.adopted and kept.moment < _two_days_ago()]) <= (
+        limits.daily + limits.weekly + limits.monthly + 1
+    )
+
+
+def _two_days_ago() -> timedelta:
+    return NOW - timedelta(days=2) - datetime(1970, 1, 1, tzinfo=UTC)
