@@ -222,9 +222,13 @@ def _told(named: str) -> Iterator[None]:
         raise PackageUnusable(f"The package {named} can't be used: {error.why}", error.advice) from error
 
 
+def is_name_of_decks(file_name: str) -> bool:
+    """Whether a file of this name (without its folder) holds some decks and not a whole collection, as Anki sees it."""
+    return file_name.lower().endswith(".apkg") and not _WHOLE_BY_NAME.fullmatch(file_name)
+
+
 def _check_name(named: str) -> None:
-    file_name = re.split(r"[/\\]", named)[-1]
-    if file_name.lower().endswith(".apkg") and not _WHOLE_BY_NAME.fullmatch(file_name):
+    if is_name_of_decks(re.split(r"[/\\]", named)[-1]):
         raise Unreadable(
             "by its name (.apkg) it holds some decks and not a whole collection",
             "Import it in Anki with File > Import; if you know that it holds a whole collection, rename it to .colpkg: "

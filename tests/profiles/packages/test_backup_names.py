@@ -9,7 +9,7 @@ from anki.collection import Collection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.packages.backup_names import backup_time, is_backup_name
+from profiles.packages.backup_names import backup_time, is_backup_name, time_in_name
 
 # Anki writes whole seconds, and strftime pads years from 1000 on everywhere.
 MOMENTS = st.datetimes(min_value=datetime(1980, 1, 1)).map(lambda moment: moment.replace(microsecond=0))  # noqa: DTZ001
@@ -91,3 +91,32 @@ def test_what_anki_names_its_backups_today_is_known(tmp_path: Path) -> None:
     moment = backup_time(made.name)
     assert moment is not None
     assert before <= moment <= after
+
+
+@given(MOMENTS, st.sampled_from(["", " (1)", "(12)"]))
+def test_the_time_of_an_export_by_hand_and_of_copies_is_read_too(moment: datetime, copy: str) -> None:
+    for form in (
+        "collection-%Y-%m-%d@%H-%M-%S",
+        "Sammlung von Ada-%Y-%m-%d@%H-%M-%S",
+        "collection-%Y%m%d%H%M%S",
+        "backup-%Y-%m-%d-%H.%M.%S",
+    ):
+        name = f"{moment.strftime(form)}{copy}.colpkg"
+        assert time_in_name(name) == moment
+        assert not is_backup_name(name) or name.startswith("backup-")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "collection.colpkg",
+        "backup-12.apkg",
+        "Spanish-2026-01-31@18-05-09.apkg",
+        "collection-2026-02-30@18-05-09.colpkg",
+        "collection-20260131.colpkg",
+        "collection-2026-01-31@18-05-09.colpkg.part",
+        "(1).colpkg",
+    ],
+)
+def test_a_name_that_says_no_time_of_a_whole_collection_is_none(name: str) -> None:
+    assert time_in_name(name) is None
