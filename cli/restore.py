@@ -167,6 +167,7 @@ def _plan_json(plan: RestorePlan) -> dict[str, object]:
         "in_place": plan.profile is not None and not plan.adds_profile,
         "adds_profile": plan.adds_profile,
         **{name: facts.get(name) for name in ("notes", "cards", "reviews")},
+        "holds_media": not plan.without_media,
         **{f"media_{action}": plan.media.count(action) for action in MediaAction},
         "media_trashed": list(plan.media.surplus),
         "difference": None if plan.difference is None else collection_json(plan.difference),

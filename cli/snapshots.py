@@ -15,6 +15,7 @@ from recollect.settings import shown_url
 from recollect.units import size
 from storage.format.manifest import Manifest
 from tasks.catalog import Catalog, StoredProfile, choose_profile, read_catalog
+from tasks.media import MEDIA_FOLDER
 from tasks.place import open_named
 
 _COLUMNS = (
@@ -85,7 +86,7 @@ def _row(manifest: Manifest) -> tuple[object, ...]:
         count(facts.get("notes")),
         count(facts.get("cards")),
         count(facts.get("reviews")),
-        count(facts.get("media_files")),
+        count(facts.get("media_files")) if manifest.folder(MEDIA_FOLDER) else "none held",
         size(_bytes_of(manifest)),
         size(stored if isinstance(stored, int) else None),
         f"{facts.get('purpose')}, suspect" if facts.get("suspect") else facts.get("purpose"),

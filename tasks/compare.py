@@ -91,6 +91,8 @@ def compare_states(repository: Repository, before: State, after: State) -> Diffe
 
 
 def _media(repository: Repository, before: State, after: State) -> FilesDifference:
+    if _holds_no_media(before) or _holds_no_media(after):
+        return FilesDifference()
     if (
         isinstance(before, Manifest)
         and isinstance(after, Manifest)
@@ -98,6 +100,11 @@ def _media(repository: Repository, before: State, after: State) -> FilesDifferen
     ):
         return FilesDifference()
     return _files(_media_of(repository, before), _media_of(repository, after))
+
+
+def _holds_no_media(state: State) -> bool:
+    """Whether nothing is known of a state's media: a package of Anki's became a snapshot, and mostly holds none."""
+    return isinstance(state, Manifest) and state.folder(MEDIA_FOLDER) is None
 
 
 def _media_of(repository: Repository, state: State) -> Mapping[bytes, Tree | None]:
@@ -140,4 +147,5 @@ def _files(before: Mapping[bytes, Tree | None], after: Mapping[bytes, Tree | Non
 def _described(state: State) -> str:
     if isinstance(state, Job):
         return f"{state.profile.name} as it is now"
-    return f"the snapshot {state.id} of {state.profile}, taken {state.taken_at:%Y-%m-%d %H:%M}"
+    without = ", which holds no media" if _holds_no_media(state) else ""
+    return f"the snapshot {state.id} of {state.profile}, taken {state.taken_at:%Y-%m-%d %H:%M}{without}"

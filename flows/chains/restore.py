@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 
-from flows.chains.restore_plan import ALL, RestorePlan, Target, Wanted, plan_restore
+from flows.chains.restore_plan import ALL, WITHOUT_MEDIA, RestorePlan, Target, Wanted, plan_restore
 from flows.chains.safety import keep_present_state, local_profile, refuse_while_open
 from profiles.discovery import Profile
 from profiles.durable import told_plainly
@@ -34,6 +34,7 @@ ELSEWHERE_ADVICE = (
     "To go on with it in Anki, restore it with --in-place into a profile there: a collection that is copied over by "
     "hand is silently undone by the next sync"
 )
+MEDIA_ELSEWHERE = "Snapshots that `recollect snapshots` shows with media files hold pictures and sounds"
 _SPARE_BYTES = 64 << 20
 """Left free on the disk that is restored to: a full disk harms whatever else writes there."""
 
@@ -82,6 +83,8 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
         audit.remarks.append(SYNC_ADVICE if in_place else ELSEWHERE_ADVICE)
         audit.note(bytes_read=restored)
     audit.remarks += plan.media.remarks()
+    if plan.wanted.media and plan.without_media:
+        audit.remarks.append(f"Of media nothing was restored: {WITHOUT_MEDIA}. {MEDIA_ELSEWHERE}")
     try:
         media = _restore_the_rest(repository, plan, audit)
     except RecollectError as trouble:

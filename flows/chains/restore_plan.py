@@ -14,7 +14,7 @@ from profiles.install_media import MediaAction
 from recollect.errors import RecollectError
 from storage.format.manifest import Manifest
 from storage.repository import Repository
-from tasks.catalog import LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
+from tasks.catalog import ADOPTED, LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
 from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
 from tasks.media import COLLECTION, MEDIA_FOLDER
@@ -23,7 +23,14 @@ from tasks.restore_media import MediaPlan, plan_media_restore
 
 ONLY_COLLECTION = "collection"
 ONLY_MEDIA = "media"
+WITHOUT_MEDIA = "this snapshot holds none, as Anki's automatic backups don't"
 _SURPLUS_SHOWN = 100
+
+
+class NoMediaHeld(RecollectError):
+    """Media are to be restored of a snapshot that is of a collection alone."""
+
+    code = "no-media-held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,11 @@ class RestorePlan:
     not_compared: str | None = None
     """Why it can't be told what it means."""
 
+    @property
+    def without_media(self) -> bool:
+        """Whether the snapshot is of the collection alone: it knows nothing of media, and none of them is lost."""
+        return self.manifest.folder(MEDIA_FOLDER) is None
+
     def as_text(self) -> str:
         """The plan as a person should read it."""
         manifest, facts = self.manifest, self.manifest.facts
@@ -111,6 +123,8 @@ class RestorePlan:
             lines.append(f"  this snapshot is suspect: {facts['suspect']}")
         if facts.get("purpose") == SAFETY:
             lines.append("  this snapshot was taken before something that was to replace the state it holds")
+        if facts.get("purpose") == ADOPTED:
+            lines.append(f"  this snapshot was made of a backup that Anki had written, {facts.get('package')}")
         if self.profile and self.profile.collection.exists():
             undoing = f"`recollect undo {self.profile.name!r}` brings it back"
             lines.append(f"  the present state is kept as a safety snapshot first: {undoing}")
@@ -131,6 +145,8 @@ class RestorePlan:
     def _media_lines(self) -> list[str]:
         if not self.wanted.media:
             return ["media files: none is touched"]
+        if self.without_media:
+            return [f"media files: {WITHOUT_MEDIA}" + (", so those there stay as they are" if self.profile else "")]
         written = (MediaAction.ADD, MediaAction.REPLACE, MediaAction.KEEP)
         counts = ", ".join(f"{self.media.count(action)} to {action}" for action in written)
         of_which = f" (those that match {some_names(self.wanted.patterns)})" if self.wanted.patterns else ""
@@ -185,6 +201,11 @@ def plan_restore(
 def _plan_media(repository: Repository, manifest: Manifest, folder: Path, wanted: Wanted) -> MediaPlan:
     if not wanted.media:
         return MediaPlan(folder, ())
+    if manifest.folder(MEDIA_FOLDER) is None and not wanted.collection:
+        raise NoMediaHeld(
+            f"The snapshot {manifest.id} holds no media, so none can be restored of it",
+            "Name a snapshot that `recollect snapshots` shows with media files",
+        )
     return plan_media_restore(repository, manifest, folder, matching=wanted.patterns, exact=wanted.exact_media)
 
 
