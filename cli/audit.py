@@ -37,7 +37,9 @@ def audit(
     action: Annotated[
         str | None,
         typer.Option(
-            "--action", metavar="NAME", help="Only this action: backup, restore, forget, prune, sweep, verify, repair."
+            "--action",
+            metavar="NAME",
+            help="Only this action: backup, restore, adopt, forget, prune, sweep, verify, repair.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many rows, newest first.")] = 30,

@@ -22,6 +22,7 @@ COMMANDS = {
     "init": "Make an empty place a repository, encrypted unless it stays on this computer, and show its recovery key "
     "once.",
     "backup": "Back up profiles: collection, media and deletion log. Anki may be open meanwhile.",
+    "adopt": "Make snapshots of the backups that Anki has written (.colpkg), each of its own time.",
     "snapshots": "List the snapshots in a repository, oldest first.",
     "diff": "Show what became of a profile between two snapshots, or since one: notes, cards, reviews, media and "
     "settings.",

@@ -319,12 +319,37 @@ def test_chains_and_steps_do_without_prefect() -> None:
     assert ended.stdout == "False\n"
 
 
+def test_adopting_ankis_backups_is_a_run_with_a_task_for_each_new_one_and_a_sentence_about_each_bad_one(
+    home: Home,
+) -> None:
+    folder = home.base / "Ada" / "backups"
+    folder.mkdir(exist_ok=True)
+    with opened(home.collection("Ada")) as anki:
+        assert anki.create_backup(backup_folder=str(folder), force=True, wait_for_completion=True)
+    (folder / "backup-2026-03-10-12.30.45.colpkg").touch()
+    adopted, relative = home.run(
+        "from flows.adopt import adopt_backups\n"
+        "end(adopt_backups(return_state=True))\n"
+        "end(adopt_backups(['backups'], 'Ada', return_state=True))"
+    )
+
+    assert _outcome(adopted) == ("FAILED", "Failed")
+    assert adopted.message.startswith("1 adopted, 1 failed. ")
+    assert "backup-2026-03-10-12.30.45.colpkg can't be used: it is empty" in adopted.message
+    assert [task["name"] for task in adopted.tasks(expected=1)] == ["adopt-package"]
+    assert {(row.action, row.outcome, row.flow_run) for row in home.rows()} == {
+        ("adopt", Outcome.COMPLETED, adopted.id),
+        ("adopt", Outcome.FAILED, adopted.id),
+    }
+    assert "is no full path" in relative.message
+
+
 def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path: Path) -> None:
     script = (
         "import json\n"
         "from prefect.flows import load_flow_from_entrypoint\n"
         "for name in ('backup.back_up_profile', 'backup_all.back_up_all', 'restore.restore_profile', 'prune.prune',\n"
-        "             'verify.verify', 'recover.recover_notes'):\n"
+        "             'verify.verify', 'recover.recover_notes', 'adopt.adopt_backups'):\n"
         "    found = load_flow_from_entrypoint(f'flows.{name}')\n"
         "    print(json.dumps([found.name, found.parameters.model_dump()['properties']]))"
     )
@@ -340,7 +365,15 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
 
     assert ended.returncode == 0, ended.stderr
     found = dict(json.loads(line) for line in ended.stdout.splitlines())
-    assert set(found) == {"back-up-profile", "back-up-all", "restore-profile", "prune", "verify", "recover-notes"}
+    assert set(found) == {
+        "back-up-profile",
+        "back-up-all",
+        "restore-profile",
+        "prune",
+        "verify",
+        "recover-notes",
+        "adopt-backups",
+    }
     for parameters in found.values():
         for name, parameter in parameters.items():
             assert parameter.get("description"), name
@@ -368,6 +401,7 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
         "recover-notes": ("flows.recover.recover_notes", []),
         "prune": ("flows.prune.prune", []),
         "verify": ("flows.verify.verify", []),
+        "adopt-backups": ("flows.adopt.adopt_backups", []),
     }
     schedules = {name: [plan["slug"] for plan in found["schedules"]] for name, found in deployed.items()}
     assert schedules == {
@@ -376,12 +410,13 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
         "recover-notes": [],
         "prune": ["daily"],
         "verify": ["weekly"],
+        "adopt-backups": [],
     }
     assert {
         name: found["concurrency_options"]["collision_strategy"]
         for name, found in deployed.items()
         if found["concurrency_options"]
-    } == {"back-up-all": "CANCEL_NEW", "prune": "CANCEL_NEW", "verify": "CANCEL_NEW"}
+    } == {"back-up-all": "CANCEL_NEW", "prune": "CANCEL_NEW", "verify": "CANCEL_NEW", "adopt-backups": "CANCEL_NEW"}
     assert _outcome(run) == ("COMPLETED", "Completed"), run.message
     assert run.message == "2 completed"
     assert [child.name for child in run.children()] == ["Ada", "Ben"]

@@ -1,0 +1,139 @@
+"""Adopting: packages of whole collections that Anki has written become snapshots, each of its own time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from profiles.errors import SourceBusy
+from storage.errors import NoRepositoryYet, StorageError
+from storage.format.audit_row import Outcome
+from storage.repository import Repository
+from tasks.adopt_package import adopt_package
+from tasks.adopted_before import remember_adopted
+from tasks.adoption import Adoptable, AdoptionPlan, PlannedPackage, plan_packages
+from tasks.audit import Audit, Report, audited
+from tasks.place import active_settings, open_named
+from tasks.snapshot import snapshot_id_at
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedPackage:
+    """A package, and what became of it."""
+
+    planned: PlannedPackage
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """How adopting several packages ended, oldest first. `remarks` are about what was not even tried."""
+
+    packages: tuple[AdoptedPackage, ...]
+    remarks: tuple[str, ...]
+
+    @property
+    def reports(self) -> list[Report]:
+        """How each of them ended."""
+        return [package.report for package in self.packages]
+
+    def counts(self) -> str:
+        """How many ended how, in a few words."""
+        words = {Outcome.COMPLETED: "adopted"}
+        ended = [report.outcome for report in self.reports]
+        counts = [f"{ended.count(one)} {words.get(one, one)}" for one in Outcome if one in ended]
+        return ", ".join(counts) or "There was nothing to adopt"
+
+    def summary(self) -> str:
+        """One sentence about all of them."""
+        failed = "; ".join(report.message for report in self.reports if report.outcome is Outcome.FAILED)
+        return self.counts() + (f". {failed}" if failed else "")
+
+
+def plan_adoption(
+    paths: Sequence[Path] = (), profile: str | None = None, repository_name: str = "default"
+) -> AdoptionPlan:
+    """What would be adopted: what lies at `paths`, or this computer's automatic backups when there are none.
+
+    `profile` says whose the packages are. Nothing is stored, and the repository need not be there yet.
+    """
+    try:
+        repository: Repository | None = open_named(repository_name)
+    except NoRepositoryYet:
+        repository = None
+    return plan_packages(repository, paths, profile)
+
+
+def adopt(paths: Sequence[Path] = (), profile: str | None = None, repository_name: str = "default") -> Adoption:
+    """Make snapshots of packages, profile by profile and oldest first. One that can't be used stops no other.
+
+    `paths` and `profile` as in `plan_adoption`. What was adopted before is not adopted again, and leaves no audit row;
+    what was let go since comes back only if a path names it.
+    """
+    repository = open_named(repository_name, create=True)
+    plan = plan_packages(repository, paths, profile)
+    new = sum(planned.adoptable is not None for planned in plan.packages)
+    ended: list[AdoptedPackage] = []
+    remarks = list(plan.remarks)
+    turn = 0
+    for planned in plan.packages:
+        if planned.adopted_as is not None:
+            ended.append(AdoptedPackage(planned, _unchanged(repository, planned)))
+            continue
+        turn += planned.adoptable is not None
+        report, store_failed = _adopted(repository, planned, f" ({turn} of {new})" if new > 1 else "")
+        ended.append(AdoptedPackage(planned, report))
+        if store_failed:
+            # What went wrong with the repository would go wrong with every other package, too.
+            if left := len(plan.packages) - len(ended):
+                remarks.append(f"Packages that were not tried after that: {left}")
+            break
+    return Adoption(tuple(ended), tuple(remarks))
+
+
+def _adopted(repository: Repository, planned: PlannedPackage, place: str) -> tuple[Report, bool]:
+    """Adopt one package; whether it was the repository that failed comes with the report."""
+    store_failed = False
+    with audited("adopt", planned.owner.name, repository) as audit:
+        audit.profile_key = planned.owner.key
+        try:
+            if planned.trouble is not None:
+                raise planned.trouble
+            if (adoptable := planned.adoptable) is not None:
+                _store(repository, adoptable, audit, place)
+        except SourceBusy as trouble:
+            audit.skipped(trouble)
+        except StorageError:
+            store_failed = True
+            raise
+    return audit.report(), store_failed
+
+
+def _store(repository: Repository, package: Adoptable, audit: Audit, place: str) -> None:
+    moment, file = package.time.moment, package.file
+    stored = adopt_package(repository, package, snapshot_id_at(moment), uploads=active_settings().uploads, place=place)
+    remember_adopted(repository, package.owner.key, file, stored.digest, stored.snapshot)
+    audit.note(
+        snapshot=stored.snapshot,
+        notes=stored.notes,
+        cards=stored.cards,
+        reviews=stored.reviews,
+        media_files=stored.media_files,
+        media_bytes=stored.media_bytes,
+        bytes_read=stored.bytes_read,
+        bytes_new=stored.bytes_new,
+        bytes_stored=stored.bytes_stored,
+    )
+    audit.remarks += stored.remarks
+    audit.completed(f"{file.path.name} is adopted as the snapshot {stored.snapshot}, of {moment:%Y-%m-%d %H:%M}")
+
+
+def _unchanged(repository: Repository, planned: PlannedPackage) -> Report:
+    """A report without a row in the audit table: a run over a year of backups would write one for each, every time."""
+    audit = Audit("adopt", planned.owner.name, repository, planned.owner.key)
+    audit.note(snapshot=planned.adopted_as)
+    since = ", which was let go since: name the file to adopt it again" if planned.let_go else ""
+    audit.unchanged(f"{planned.path.name} was adopted before, as the snapshot {planned.adopted_as}{since}")
+    audit.end()
+    return audit.report()
