@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from profiles.errors import CollectionDamaged, PackagedMediaUnusable, PackageUnusable, SourceBusy
@@ -33,9 +32,8 @@ from tasks.adopted_before import PackageFile, digest_of
 from tasks.adoption import Adoptable
 from tasks.catalog import ADOPTED
 from tasks.media import COLLECTION, MEDIA_FOLDER
+from tasks.packaged_collection import UnpackedCollection, unpacked_collection
 from tasks.pieces import collection_facts, commit_stored, store_pieces
-from tasks.private_folder import private_folder
-from tasks.snapshot import Proven, prove_copy
 from tasks.step import step
 from tasks.versions import software_versions
 
@@ -108,13 +106,9 @@ def _adopt(repository: Repository, adoptable: Adoptable, snapshot: SnapshotId, *
     began, path = time.monotonic(), adoptable.file.path
     named = f"{adoptable.owner.name}: {path.name}{place}"
     digest = digest_of(path)
-    with private_folder() as folder, open_package_at(path) as package:
-        copy = folder / COLLECTION
-        with current_progress().stage(f"{named}: unpacking", package.collection_bytes) as stage:
-            package.extract_collection(copy, stage.advance)
-        proven = _proven(copy, path)
-        reader = PackagedMediaReader(package)
-        collection, media = _identified(repository, reader, copy, page_size=proven.facts.page_size, named=named)
+    with open_package_at(path) as package, unpacked_collection(package, path, named) as unpacked:
+        proven, reader = unpacked.proven, PackagedMediaReader(package)
+        collection, media = _identified(repository, reader, unpacked, named)
 
         def stored() -> tuple[list[TakenFolder], Written]:
             new_pages = len(repository.index().missing(collection.pieces))
@@ -160,30 +154,20 @@ def _adopt(repository: Repository, adoptable: Adoptable, snapshot: SnapshotId, *
         )
 
 
-def _proven(copy: Path, path: Path) -> Proven:
-    try:
-        return prove_copy(copy, path)
-    except CollectionDamaged as damage:
-        raise CollectionDamaged(
-            damage.problem.replace("The collection ", "The collection in ", 1),
-            "Use another backup: Anki itself would not import this one",
-        ) from damage
-
-
 def _identified(
-    repository: Repository, reader: PackagedMediaReader, copy: Path, *, page_size: int, named: str
+    repository: Repository, reader: PackagedMediaReader, unpacked: UnpackedCollection, named: str
 ) -> tuple[IdentifiedFile, list[IdentifiedFolder]]:
     """The collection, and the media folder if the package holds one: automatic backups never do."""
     package = reader.package
     media = [FileVersion(one.name.encode(), one.size or 0, _NO_TIME, _NO_TIME, 0) for one in package.media]
-    total = copy.stat().st_size + sum(file.size for file in media)
+    total = unpacked.copy.stat().st_size + sum(file.size for file in media)
     with current_progress().stage(f"{named}: looking for what is new", total, len(media)) as stage:
         collection = identify_file(
             repository.seal,
             COLLECTION,
-            copy,
+            unpacked.copy,
             kind=BlobKind.PAGE,
-            piece_bytes=page_size,
+            piece_bytes=unpacked.proven.facts.page_size,
             advance=stage.advance,
         )
         if not package.media and not package.left_out:

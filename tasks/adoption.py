@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from profiles.discovery import Found, Profile, named
+from profiles.discovery import Profile, named
 from profiles.errors import BaseFolderMissing, PackageUnusable, ProfileUnknown, SourceUnreadable
 from profiles.packages.backup_folders import backup_folders, packages_in
 from profiles.packages.layout import Layout
@@ -167,10 +167,9 @@ def _of_profiles(name: str | None, remarks: list[str]) -> _Found:
 
 
 def _at_paths(repository: Repository | None, paths: Sequence[Path], name: str | None, remarks: list[str]) -> _Found:
-    by_name = _owner_named(repository, name) if name is not None else None
-    owners = [(path, by_name or _owner_by_place(path)) for path in paths]
+    owners = dict.fromkeys(paths, _owner_named(repository, name)) if name is not None else _owners_by_place(paths)
     seen: set[Path] = set()
-    for path, owner in owners:
+    for path, owner in owners.items():
         inside = [path]
         if path.is_dir():
             try:
@@ -212,22 +211,25 @@ def _owner_named(repository: Repository | None, name: str) -> Owner:
         return Owner(stored.name, stored.key, stored.host, stored.source)
 
 
-def _owner_by_place(path: Path) -> Owner:
-    try:
-        found: Found | None = found_profiles()
-    except RecollectError:
-        found = None
-    resolved = Path(os.path.realpath(path))
-    for profile in found.profiles if found is not None else ():
-        with suppress(SourceUnreadable):
-            for folder in backup_folders(profile):
-                place = Path(os.path.realpath(folder))
-                if resolved == place or place in resolved.parents:
-                    return _owner_of(profile)
-    raise ProfileUnknown(
-        f"It can't be told whose package {path} is, for it lies in no profile's folder of backups",
-        "Name the profile with --profile",
-    )
+def _owners_by_place(paths: Sequence[Path]) -> dict[Path, Owner]:
+    """Whose each package is, by the folder of backups that it lies in. Raises ProfileUnknown where one lies in none."""
+    places: dict[Path, Profile] = {}
+    # Without an Anki here nothing lies in such a folder.
+    with suppress(RecollectError):
+        for profile in found_profiles().profiles:
+            with suppress(SourceUnreadable):
+                places |= {Path(os.path.realpath(folder)): profile for folder in backup_folders(profile)}
+    owners = {}
+    for path in paths:
+        resolved = Path(os.path.realpath(path))
+        place = next((one for one in (resolved, *resolved.parents) if one in places), None)
+        if place is None:
+            raise ProfileUnknown(
+                f"It can't be told whose package {path} is, for it lies in no profile's folder of backups",
+                "Name the profile with --profile",
+            )
+        owners[path] = _owner_of(places[place])
+    return owners
 
 
 def _planned(owner: Owner, path: Path, before: AdoptedBefore, *, asked_for: bool) -> PlannedPackage:
@@ -247,4 +249,4 @@ def _planned(owner: Owner, path: Path, before: AdoptedBefore, *, asked_for: bool
             time = PackageTime(said, TimeFrom.NAME) if said else time_inside(package, path, mtime_ns, now)
             return PlannedPackage(owner, path, file, time, package.layout, len(package.media))
     except RecollectError as trouble:
-        return PlannedPackage(owner, path, file, trouble=trouble)
+        return PlannedPackage(owner, path, file, PackageTime(said, TimeFrom.NAME) if said else None, trouble=trouble)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -19,6 +19,7 @@ ADOPTED = "adopted"
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A snapshot dated further in the future was taken under a clock that was wrong."""
 _SHORTEST_PREFIX = 4
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,7 @@ def _latest(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
     of Anki's, which lacks the media, as long as there is anything else."""
     soon = datetime.now(UTC) + CLOCK_TOLERANCE
     adopted = None
-    for ref in reversed(refs):
-        manifest = next(repository.manifests([ref]))
+    for ref, manifest in backwards(repository, refs):
         if not isinstance(manifest, Manifest) or ref.taken_at > soon or manifest.facts.get("suspect"):
             continue
         if is_of_a_backup(manifest):
@@ -97,6 +97,20 @@ def _latest(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
         if manifest.facts.get("purpose") == ADOPTED:
             adopted = adopted or ref
     return adopted or refs[-1]
+
+
+def backwards(
+    repository: Repository, refs: Sequence[SnapshotRef]
+) -> Iterator[tuple[SnapshotRef, Manifest | StorageError]]:
+    """Snapshots from the newest on, each with its manifest or why it can't be read, as far as anyone wants to go.
+
+    The first is asked for alone, for mostly it is the one that is looked for.
+    """
+    newest_first, at_once = refs[::-1], 1
+    while newest_first:
+        lot, newest_first = newest_first[:at_once], newest_first[at_once:]
+        yield from zip(lot, repository.manifests(lot), strict=True)
+        at_once = _AT_ONCE
 
 
 def is_of_a_backup(manifest: Manifest) -> bool:

@@ -15,8 +15,8 @@ from profiles.discovery import Profile
 from storage.file_memory import FileMemory, RememberedFile
 from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
+from tasks.catalog import ADOPTED, backwards, by_age, is_of_a_backup
 from tasks.known_notes import KnownNotes, known_in, remembered
-from tasks.catalog import ADOPTED, by_age, is_of_a_backup
 from tasks.place import active_settings, key_of
 from tasks.private_folder import private_folder
 
@@ -69,19 +69,18 @@ class Job:
 
     def _last_taken(self) -> tuple[SnapshotRef | None, Manifest | None]:
         if self._last is None or self._last[1] is None:
-            for ref in reversed(self.snapshots()):
+            for ref, found in backwards(self.repository, self.snapshots()):
+                if isinstance(found, Manifest) and found.facts.get("purpose") == ADOPTED:
+                    continue
                 self.repository.forget_manifest(ref)
-                found = next(self.repository.manifests([ref]))
-                manifest = found if isinstance(found, Manifest) else None
-                if manifest is None or manifest.facts.get("purpose") != ADOPTED:
-                    self._last = ref, manifest
-                    break
+                again = next(self.repository.manifests([ref]))
+                self._last = ref, again if isinstance(again, Manifest) else None
+                break
         return self._last or (None, None)
 
     def last_unsuspected(self) -> Manifest | None:
         """The manifest of the last routine snapshot that did not look wrong: what later ones are held against."""
-        for ref in reversed(self.snapshots()):
-            found = next(self.repository.manifests([ref]))
+        for _, found in backwards(self.repository, self.snapshots()):
             if isinstance(found, Manifest) and not found.facts.get("suspect") and is_of_a_backup(found):
                 return found
         return None

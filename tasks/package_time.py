@@ -10,10 +10,8 @@ from typing import Final
 
 from profiles.packages.backup_names import time_in_name
 from profiles.packages.reading import Package
-from profiles.proof import prove
 from tasks.catalog import CLOCK_TOLERANCE
-from tasks.media import COLLECTION
-from tasks.private_folder import private_folder
+from tasks.packaged_collection import unpacked_collection
 
 _FIRST_ANKI: Final = datetime(2006, 1, 1, tzinfo=UTC)
 """No package is older than Anki itself."""
@@ -50,10 +48,8 @@ def time_inside(package: Package, path: Path, mtime_ns: int, now: datetime) -> P
     The file's own time comes after that, for most ways of copying set it anew; and the zip's times are out of the
     question, for they name no zone: Anki notes UTC there, and before 2.1.50 noted local time.
     """
-    with private_folder() as folder:
-        copy = folder / COLLECTION
-        package.extract_collection(copy)
-        changed_ms = prove(copy, original=path).modified_ms
+    with unpacked_collection(package, path, path.name) as collection:
+        changed_ms = collection.proven.facts.modified_ms
     if moment := _plausible(_from_timestamp(changed_ms / 1000), now):
         return PackageTime(moment, TimeFrom.COLLECTION)
     return PackageTime(_plausible(_from_timestamp(mtime_ns / 1e9), now) or now, TimeFrom.FILE)

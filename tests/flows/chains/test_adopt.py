@@ -10,7 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +18,15 @@ import pytest
 from anki.collection import AddNoteRequest
 
 from flows.chains import adopt as chain
-from flows.chains.adopt import Adoption, adopt, plan_adoption
-from flows.chains.backup import back_up
+from flows.chains.adopt import adopt, plan_adoption
 from flows.chains.forget import forget
-from flows.chains.prune import prune
-from flows.chains.restore import restore
-from flows.chains.restore_plan import Wanted, plan_restore
 from profiles.errors import ProfileUnknown
 from profiles.packages.layout import Layout
-from recollect.errors import RecollectError
 from recollect.progress import listening
 from storage.errors import StoreFull
 from storage.format.audit_row import Outcome
-from storage.format.manifest import Manifest
-from tasks import adopt_package, place
-from tasks.catalog import ADOPTED, SAFETY, choose_profile, read_catalog
-from tasks.compare import compare_states
+from tasks import packaged_collection, place
+from tasks.catalog import ADOPTED
 from tasks.package_time import TimeFrom
 from tests.flows.chains.house import (
     COLLECTION,
@@ -48,57 +41,8 @@ from tests.flows.chains.house import (
     tables_of,
     tree_of,
 )
+from tests.flows.chains.packages import AT, PACKAGED, automatic, content, exported, manifests, old, well
 from tests.profiles.packages import made
-from tests.profiles.recovery.living import in_schema_11, in_schema_14
-
-PACKAGED = "backup-2026-03-10-12.30.45.colpkg"
-AT = datetime(2026, 3, 10, 12, 30, 45).astimezone()
-
-
-def automatic(house: House, name: str = PACKAGED, profile: str = "Ada") -> Path:
-    """A backup as Anki makes it by itself, in its own place, under the name of another time."""
-    folder = house.folder(profile) / "backups"
-    folder.mkdir(exist_ok=True)
-    before = set(folder.iterdir())
-    with opened(house.collection(profile)) as anki:
-        assert anki.create_backup(backup_folder=str(folder), force=True, wait_for_completion=True)
-    (new,) = set(folder.iterdir()) - before
-    return new.rename(folder / name)
-
-
-def exported(house: House, path: Path, *, media: bool, legacy: bool) -> Path:
-    """What a person exports by hand."""
-    with opened(house.collection()) as anki:
-        anki.export_collection_package(str(path), include_media=media, legacy=legacy)
-        anki.reopen()
-    return path
-
-
-def old(house: House, path: Path, *, media: bool, schema: int = 11) -> Path:
-    """In the layout of Anki before 2.1.50, which closed collections of newer schemas without turning them back."""
-    collection = path.with_suffix(".anki2")
-    make = in_schema_11 if schema == 11 else in_schema_14
-    make(house.collection(), collection)
-    entries = sorted((one.name, one.read_bytes()) for one in house.media().iterdir()) if media else []
-    path.write_bytes(made.legacy(collection.read_bytes(), *entries))
-    collection.unlink()
-    return path
-
-
-def content(collection: Path) -> dict[str, Any]:
-    """Notes, cards and reviews, row for row."""
-    tables = tables_of(collection)
-    return {name: tables[name] for name in ("notes", "cards", "revlog")}
-
-
-def well(result: Adoption) -> list[str]:
-    """The snapshots that were made, each of a package of its own."""
-    assert {report.outcome for report in result.reports} <= {Outcome.COMPLETED}, result.summary()
-    return [str(report.row.snapshot) for report in result.reports]
-
-
-def manifests(house: House, profile: str = "Ada") -> list[Manifest]:
-    return [house.manifest(ref) for ref in house.snapshots(profile)]
 
 
 def bytes_stored(house: House) -> int:
@@ -225,7 +169,7 @@ def test_a_profile_that_only_the_repository_knows_can_be_named_too(house: House,
     assert (adopted.host, adopted.source) == (old_one.host, old_one.source)
 
 
-# --- times ---------------------------------------------------------------------------------------------------------
+# Times
 
 
 def test_a_name_tells_the_time_before_all_else(house: House, tmp_path: Path) -> None:
@@ -270,7 +214,7 @@ def test_a_collection_that_never_changed_or_changed_in_the_future_leaves_it_to_t
     assert (planned.time.told_by, planned.time.moment.timestamp()) == (TimeFrom.FILE, told)
 
 
-# --- what can't be used --------------------------------------------------------------------------------------------
+# What can't be used
 
 
 def _rewritten(path: Path, change: Callable[[dict[str, bytes]], dict[str, bytes]]) -> None:
@@ -400,13 +344,13 @@ def test_a_package_that_is_written_to_meanwhile_is_left_for_the_next_time(
 ) -> None:
     path = automatic(house)
     whole = path.read_bytes()
-    prove = adopt_package.prove_copy
+    prove = packaged_collection.prove_copy
 
     def proven(*args: Any) -> Any:
         path.write_bytes(whole + b"more")
         return prove(*args)
 
-    monkeypatch.setattr(adopt_package, "prove_copy", proven)
+    monkeypatch.setattr(packaged_collection, "prove_copy", proven)
     (report,) = adopt().reports
     assert (report.outcome, report.row.reason) == (Outcome.SKIPPED, "source-busy")
     assert house.snapshots() == []
@@ -428,7 +372,7 @@ def test_a_repository_that_is_full_ends_it_and_says_how_many_were_not_tried(
     assert result.remarks == ("Packages that were not tried after that: 2",)
 
 
-# --- again -----------------------------------------------------------------------------------------------------------
+# Again
 
 
 def test_adopting_again_adopts_nothing_twice_and_writes_nothing(house: House, tmp_path: Path) -> None:
@@ -522,7 +466,7 @@ def test_a_plan_tells_times_and_sizes_and_changes_nothing(house: House, tmp_path
     assert (again.adopted_as, again.adoptable) == (house.snapshots()[0].id, None)
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# What it costs
 
 
 def test_a_dozen_backups_with_small_changes_between_cost_little_more_than_one(house: House) -> None:
@@ -598,137 +542,3 @@ def test_there_is_one_collection_at_a_time_in_the_private_folder_and_never_a_med
         well(adopt())
     assert max(len(names) for names in seen) == 1
     assert {name for names in seen for name in names} == {COLLECTION}
-
-
-# --- beside backups --------------------------------------------------------------------------------------------------
-
-
-def adopted_newest(house: House) -> str:
-    """A package without media, dated a little ahead of every backup that was made by now."""
-    soon = datetime.now().astimezone() + timedelta(minutes=2)
-    add_note(house.collection(), f"note of {soon}")
-    (snapshot,) = well(adopt([automatic(house, f"backup-{soon:%Y-%m-%d-%H.%M.%S}.colpkg")]))
-    assert house.snapshots()[-1].id == snapshot
-    return snapshot
-
-
-def test_an_adopted_snapshot_is_latest_only_where_there_is_no_backup(house: House) -> None:
-    def latest() -> str:
-        return choose_profile(read_catalog(house.repository), "Ada").latest.id
-
-    automatic(house)
-    (adopted,) = well(adopt())
-    assert latest() == adopted
-    back_up_well(purpose=SAFETY, force=True)
-    assert latest() == adopted
-    routine = back_up_well(force=True)
-    adopted_newest(house)
-    assert latest() == routine
-
-
-def test_missing_media_of_adopted_snapshots_make_no_backup_suspect(house: House) -> None:
-    for number in range(30):
-        (house.media() / f"{number}.txt").write_text(str(number))
-    back_up_well()
-    adopted_newest(house)
-    add_note(house.collection(), "another")
-    report = back_up("Ada")
-    assert report.outcome is Outcome.COMPLETED
-    assert "suspect" not in report.message
-    shutil.rmtree(house.media())
-    house.media().mkdir()
-    add_note(house.collection(), "and another")
-    adopted_newest(house)
-    assert "marked as suspect" in back_up("Ada").message
-
-
-def test_a_profile_that_did_not_change_since_its_backup_is_still_unchanged_after_adopting(house: House) -> None:
-    path = automatic(house, f"backup-{datetime.now().astimezone() + timedelta(minutes=2):%Y-%m-%d-%H.%M.%S}.colpkg")
-    routine = back_up_well()
-    (adopted,) = well(adopt([path]))
-    assert house.snapshots()[-1].id == adopted
-    report = back_up("Ada")
-    assert (report.outcome, report.row.snapshot) == (Outcome.UNCHANGED, routine)
-    shutil.rmtree(house.cache)
-    with house.set():
-        report = back_up("Ada")
-    assert (report.outcome, report.row.snapshot) == (Outcome.UNCHANGED, routine)
-
-
-def test_an_adopted_snapshot_with_the_same_media_is_no_stand_in_for_the_first_backup(
-    house: House, tmp_path: Path
-) -> None:
-    well(adopt([exported(house, tmp_path / PACKAGED, media=True, legacy=False)], "Ada"))
-    routine = back_up_well()
-    assert [manifest.facts["purpose"] for manifest in manifests(house)] == [ADOPTED, "routine"]
-    assert choose_profile(read_catalog(house.repository), "Ada").latest.id == routine
-
-
-def test_a_prune_after_adopting_lets_go_of_no_backup_for_the_sake_of_an_adopted_snapshot(house: House) -> None:
-    """Yesterday's backup with the media, and Anki's own of the same day, later and without."""
-    old_one = automatic(house, "backup-2026-03-09-20.00.00.colpkg")
-    older = Path(shutil.copyfile(old_one, old_one.with_name("backup-2026-03-09-08.00.00.colpkg")))
-    add_note(house.collection(), "so that they differ")
-    automatic(house, "backup-2026-02-09-20.00.00.colpkg")
-    routine = back_up_well()
-    well(adopt())
-    assert [report.outcome for report in prune(limits_for_all=True, names=["Ada"])] == [Outcome.COMPLETED]
-    left = {str(manifest.facts.get("package")): manifest.id for manifest in manifests(house)}
-    assert left["None"] == routine
-    assert older.name not in left
-    assert {old_one.name, "backup-2026-02-09-20.00.00.colpkg"} <= left.keys()
-    # The file is still there, but what was let go does not come back by itself.
-    assert {report.outcome for report in adopt().reports} == {Outcome.UNCHANGED}
-
-
-def test_the_last_backup_can_not_be_forgotten_for_there_being_adopted_snapshots(house: House) -> None:
-    automatic(house)
-    routine = back_up_well()
-    (adopted,) = well(adopt())
-    with pytest.raises(RecollectError, match="would have no good snapshot left"):
-        forget("Ada", [routine])
-    assert forget("Ada", [adopted]).outcome is Outcome.COMPLETED
-
-
-# --- restoring without media -----------------------------------------------------------------------------------------
-
-
-def test_a_restore_in_place_says_that_there_are_no_media_and_leaves_those_of_the_profile(house: House) -> None:
-    automatic(house)
-    before, media = content(house.collection()), digests(house.media())
-    (snapshot,) = well(adopt())
-    add_note(house.collection(), "a mistake")
-    plan = plan_restore(house.repository, "Ada", snapshot)
-    assert "this snapshot holds none, as Anki's automatic backups don't, so those there stay" in plan.as_text()
-    assert PACKAGED in plan.as_text()
-
-    report = restore("Ada", snapshot)
-
-    assert report.outcome is Outcome.COMPLETED, report.message
-    assert any("Of media nothing was restored" in remark for remark in report.remarks)
-    assert not any("lost" in remark or "damaged" in remark for remark in report.remarks)
-    assert content(house.collection()) == before
-    assert digests(house.media()) == media
-
-
-def test_media_alone_or_exactly_can_not_be_restored_of_a_snapshot_without_any(house: House) -> None:
-    automatic(house)
-    (snapshot,) = well(adopt())
-    media = digests(house.media())
-    for wanted in (Wanted(only=("media",)), Wanted(only=("*.png",)), Wanted(exact_media=True)):
-        report = restore("Ada", snapshot, wanted=wanted)
-        assert report.outcome is Outcome.FAILED
-        assert "holds no media" in report.message
-    assert digests(house.media()) == media
-
-
-def test_comparing_with_a_snapshot_without_media_tells_of_the_collection_alone(house: House) -> None:
-    automatic(house)
-    (snapshot,) = well(adopt())
-    add_note(house.collection(), "new")
-    routine = back_up_well()
-    repository = house.repository
-    before, after = (next(m for m in manifests(house) if m.id == one) for one in (snapshot, routine))
-    difference = compare_states(repository, before, after)
-    assert not difference.media
-    assert difference.before.endswith("which holds no media")
