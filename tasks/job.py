@@ -131,11 +131,6 @@ def memory_of(repository: Repository, profile_key: ProfileKey) -> FileMemory:
     return FileMemory(active_settings().cache / "memory" / repository.id / f"{profile_key}.sqlite")
 
 
-def memory_of(repository: Repository, profile_key: ProfileKey) -> FileMemory:
-    """What this computer remembers of a profile and its backups in a repository."""
-    return FileMemory(active_settings().cache / "memory" / repository.id / f"{profile_key}.sqlite")
-
-
 @contextmanager
 def job(profile: Profile, repository: Repository) -> Iterator[Job]:
     """A backup of `profile` with a private folder for its copies, which is gone afterwards."""
