@@ -61,6 +61,17 @@ def refusal_by_anki(name: str) -> str | None:
     return refusal(name) or next((why for why, applies in _RULES_OF_ANKI if applies(name)), None)
 
 
+def left_out_by_anki(name: str) -> str | None:
+    """The sentence, without its full stop, that a file of this name can't be in a package; None when it can."""
+    why = refusal_by_anki(name)
+    return None if why is None else not_in_package(name, why)
+
+
+def not_in_package(name: str, why: str) -> str:
+    """The sentence, without its full stop, that this media file is not in a package; `why` is its end."""
+    return f"The media file {shown(name)} is not in the package: {why}"
+
+
 def _is_unassigned(character: str) -> bool:
     code = ord(character)
     firsts, lasts = unassigned_ranges()

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from profiles.errors import CollectionMissing, PackageUnusable
 from profiles.packages.layout import Layout
+from profiles.packages.legacy import turn_back
 from profiles.packages.reading import PART_BYTES, open_package
-from profiles.packages.writing import MediaMember, WrittenPackage, write_package
+from profiles.packages.writing import MediaLost, MediaMember, WrittenPackage, write_package
 from profiles.proof import prove
 from tests.profiles.packages.made import MEDIA, imported, make_profile, media_in, media_of, rows
 
@@ -141,7 +142,7 @@ def test_names_that_anki_refuses_are_left_out_and_said(collection: Path, tmp_pat
 def test_anki_would_have_refused_the_whole_package_for_each_of_them(
     collection: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("profiles.packages.writing.refusal_by_anki", lambda _name: None)
+    monkeypatch.setattr("profiles.packages.writing.left_out_by_anki", lambda _name: None)
     for number, name in enumerate(REFUSED):
         if name == "\udcff":
             continue  # can't even be written down
@@ -214,6 +215,26 @@ def test_what_breaks_off_is_no_package_and_can_not_be_taken_for_one(collection: 
         pass
     with pytest.raises(Exception, match=r"Zip|zip|valid"):
         imported(package, tmp_path / "there")
+
+
+def half() -> Iterator[bytes]:
+    yield b"the beginning"
+    raise MediaLost
+
+
+@pytest.mark.parametrize("layout", [Layout.LATEST, Layout.LEGACY2])
+def test_a_file_that_can_not_be_had_to_its_end_is_not_in_the_package_and_all_others_are(
+    collection: Path, tmp_path: Path, layout: Layout
+) -> None:
+    pipe = Pipe()
+    media = [MediaMember("gone", half), *members({"a": b"a"}), MediaMember("gone too", half), *members({"b": b"b"})]
+    old = turn_back(collection, tmp_path / "old")
+    result = write_package(cast("BinaryIO", pipe), old, [*media, MediaMember("last", half)], layout=layout)
+    assert (result.media_files, result.media_bytes) == (2, 2)
+    assert result.lost == ("gone", "gone too", "last")
+    there = imported(bytes(pipe.content), tmp_path / "there")
+    assert media_in(there.parent / "collection.media") == {"a": b"a", "b": b"b"}
+    assert rows(there) == rows(collection)
 
 
 class _Full:
