@@ -41,6 +41,18 @@ class StoreAddressInvalid(StorageError):
     code = "repository-address"
 
 
+class TargetUnwritable(StorageError):
+    """A file that was to be written outside of the repository could not be."""
+
+    code = "target-unusable"
+
+
+class TargetUnreachable(StoreUnreachable):
+    """No answer, or a fault that may pass, from where a file was to be written outside of the repository."""
+
+    code = "target-unreachable"
+
+
 class ObjectMissing(StorageError):
     """An object that was asked for by name is not there."""
 

@@ -10,7 +10,8 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from storage.store import Store
 from storage.stores.fsspec_store import FsspecStore
 from storage.stores.local_medium import LocalMedium
 from storage.stores.medium import Medium
+from storage.stores.outgoing_file import OutgoingFile
 from storage.stores.trouble import RetryRule, in_words
 
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -43,6 +45,7 @@ _PACKAGES: Final = {
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
     **dict.fromkeys(("abfs", "abfss", "az"), "adlfs"),
 }
+_LOCAL: Final = frozenset({"file", "local"})
 _OBJECT_STORES: Final = frozenset({"gs", "gcs", "abfs", "abfss", "az", "adl", "oss", "oci"})
 _LOCAL_TRIES: Final = 2
 """A disk that was unplugged won't come back within seconds; a network mount that hiccups may."""
@@ -62,21 +65,81 @@ def open_store(
     that place; without it the first write makes the folder. `retries` is for tests. Raises StoreAddressInvalid for a
     URL or options that can't be used.
     """
+    protocol = _protocol_of(url)
+    safe = safe_url(url)
+    with _opening(protocol, safe):
+        medium = _medium(_Wanted(url, protocol, dict(options), must_exist))
+        store = FsspecStore(medium, safe, retries=retries or _usual_retries(medium))
+        if must_exist:
+            _check_exists(store)
+    return store
+
+
+def open_outgoing_file(
+    url: str, options: Mapping[str, Any] = NO_OPTIONS, *, retries: RetryRule | None = None
+) -> OutgoingFile:
+    """Return the file that is to be written at `url`: a path, or any URL, with `options` as in `open_store`.
+
+    The folder of a path must be there, for it may be on a disk that is not. Nothing else is contacted. Raises
+    StoreAddressInvalid, also for a path where something is that is no file.
+    """
+    protocol = _protocol_of(url)
+    safe = safe_url(url)
+    folder, name = _folder_and_file(url, protocol, safe)
+    on_a_disk = protocol in _LOCAL
+    with _opening(protocol, safe):
+        medium = _medium(_Wanted(folder, protocol, dict(options), must_exist=on_a_disk, of_a_file=True))
+        return OutgoingFile(medium, name, safe, retries or _usual_retries(medium))
+
+
+def _folder_and_file(url: str, protocol: str, safe: str) -> tuple[str, str]:
+    """The address of the folder that a file lies in, and its name there."""
+    if protocol in _LOCAL:
+        # What a link leads to is meant: a rename would put the file in the link's place.
+        path = Path(os.path.realpath(_local_root(url)))
+        if path.exists() and not path.is_file():
+            what = "a folder" if path.is_dir() else "no ordinary file"
+            raise StoreAddressInvalid(f"{path} is {what}, and no file can be put in its place", _NAME_A_FILE)
+        if not path.parent.is_dir():
+            raise StoreAddressInvalid(
+                f"There is no folder {path.parent} to write {path.name} to",
+                "Make it, plug in or mount the disk that it is on, or name another one",
+            )
+        return str(path.parent), path.name
+    folder, _, name = url.rpartition("/")
+    if protocol in {"sftp", "ssh"}:
+        name = unquote(name)
+    if folder.endswith(":/") or name in {"", ".", ".."} or "/" in name:
+        raise StoreAddressInvalid(f"The URL {safe} names no file", _NAME_A_FILE)
+    return f"{folder}/", name
+
+
+_NAME_A_FILE: Final = "Name a file, such as /backups/ada.colpkg or s3://bucket/ada.colpkg"
+
+
+def _protocol_of(url: str) -> str:
+    """Which protocol an address goes by, "file" for a path. Raises StoreAddressInvalid for what is no address."""
     if not url.strip() or any(ord(character) < 32 for character in url):
-        raise StoreAddressInvalid("The repository's URL is empty or has control characters in it", _EXAMPLES)
+        raise StoreAddressInvalid("The URL is empty or has control characters in it", _EXAMPLES)
     _refuse_look_alikes(url)
     matched = _PROTOCOL.match(url)
-    protocol = matched[1].lower() if matched else "file"
-    safe = safe_url(url)
-    opener = _OPENERS.get(protocol, _open_any)
-    usual = RetryRule(tries=_LOCAL_TRIES) if opener is _open_local else RetryRule()
+    return matched[1].lower() if matched else "file"
+
+
+def _medium(wanted: _Wanted) -> Medium:
+    return _OPENERS.get(wanted.protocol, _open_any)(wanted)
+
+
+def _usual_retries(medium: Medium) -> RetryRule:
+    return RetryRule(tries=_LOCAL_TRIES) if isinstance(medium, LocalMedium) else RetryRule()
+
+
+@contextmanager
+def _opening(protocol: str, safe: str) -> Iterator[None]:
+    """Say in words what goes wrong with an address and its options."""
     try:
         with in_words("open", "", safe):
-            store = FsspecStore(
-                opener(_Wanted(url, protocol, dict(options), must_exist)), safe, retries=retries or usual
-            )
-            if must_exist:
-                _check_exists(store)
+            yield
     except ImportError as error:
         raise _package_missing(protocol, safe) from error
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -85,7 +148,6 @@ def open_store(
             f"The URL {safe} or its options can't be used ({type(error).__name__} from {protocol}://)",
             "Compare the URL and each option with the documentation of that protocol",
         ) from error
-    return store
 
 
 def safe_url(url: str) -> str:
@@ -96,7 +158,7 @@ def safe_url(url: str) -> str:
     if look_alike := _CHAINED.match(url) or _WORD_AND_COLON.match(url):
         return f"{look_alike[1]}…"
     matched = _PROTOCOL.match(url)
-    if matched is None or matched[1].lower() in {"file", "local"}:
+    if matched is None or matched[1].lower() in _LOCAL:
         return str(_local_root(url))
     rest = url[matched.end() + 2 :]
     if unescaped := _UNESCAPED_PASSWORD.match(rest):
@@ -126,12 +188,13 @@ def _refuse_look_alikes(url: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """What `open_store` was asked for."""
+    """A place to be opened: a store, or the folder `of_a_file`, which may be the uppermost one."""
 
     url: str
     protocol: str
     options: dict[str, Any]
     must_exist: bool
+    of_a_file: bool = False
 
 
 def _open_local(wanted: _Wanted) -> Medium:
@@ -141,7 +204,7 @@ def _open_local(wanted: _Wanted) -> Medium:
             "Remove the options",
         )
     root = _local_root(wanted.url)
-    if root == Path(root.anchor):
+    if root == Path(root.anchor) and not wanted.of_a_file:
         raise StoreAddressInvalid(f"A repository can't be the whole disk {root}", "Name a folder in it")
     return LocalMedium(root, must_exist=wanted.must_exist)
 
@@ -187,13 +250,14 @@ def _open_sftp(wanted: _Wanted) -> Medium:
     parts, options = _split(wanted.url), wanted.options
     host = _host(parts)
     path = unquote(parts.path)
-    if not host or not path.strip("/"):
+    if not host or not (path.strip("/") or wanted.of_a_file):
         raise StoreAddressInvalid(f"The URL {safe_url(wanted.url)} names no server or no folder on it", _EXAMPLES)
     found = {"host": host, "port": parts.port, "username": parts.username, "password": parts.password}
     for option, value in found.items():
         if value is not None:
             options.setdefault(option, unquote(value) if isinstance(value, str) else value)
-    root = path.removeprefix("/~/") if path.startswith("/~/") else path  # as in scp and git: below the home folder
+    # As in scp and git: below the home folder.
+    root = (path.removeprefix("/~/") or ".") if path.startswith("/~/") else path
     medium: Medium = _late("storage.stores.sftp_medium").SftpMedium(root, options, must_exist=wanted.must_exist)
     return medium
 

@@ -77,6 +77,11 @@ class LocalMedium:
                 temporary.unlink()
         _fsync_folder(path.parent)
 
+    def begin(self, name: str, *, replace: bool) -> LocalUpload:
+        path = self._path(name)
+        self._make_folder(path.parent)
+        return LocalUpload(path, self._path(temporary_beside(name)), replace=replace)
+
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         if not self._root_is_there():
             return
@@ -167,6 +172,49 @@ class LocalMedium:
                 new.mkdir()
             _fsync_folder(new.parent)
         self._root_seen = True
+
+
+class LocalUpload:
+    """A file that grows beside its place, readable by its owner alone."""
+
+    def __init__(self, path: Path, temporary: Path, *, replace: bool) -> None:
+        self._path = path
+        self._temporary = temporary
+        self._move = _replace if replace else _move_to_new
+        self._moved = False
+        self._sent = 0
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._file = os.fdopen(os.open(temporary, flags, 0o600), "wb", buffering=0)
+
+    def send(self, part: bytes) -> None:
+        self._write(part)
+        self._sent += len(part)
+
+    def finish(self, last: bytes) -> None:
+        if not self._file.closed:
+            self._write(last)
+            _fsync(self._file.fileno())
+            written = os.fstat(self._file.fileno()).st_size
+            if written != self._sent + len(last):
+                raise OSError(errno.EIO, f"{written} of {self._sent + len(last)} bytes arrived", str(self._path))
+            self._file.close()  # Windows renames no open file
+        if not self._moved:
+            self._move(self._temporary, self._path)
+            self._moved = True
+        with suppress(OSError):  # the other name of the file, where it got its own by a link
+            self._temporary.unlink()
+        _fsync_folder(self._path.parent)
+
+    def abandon(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+    def _write(self, part: bytes) -> None:
+        self._file.seek(self._sent)
+        rest = memoryview(part)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
 
 class _folders_are_not_objects:  # noqa: N801 -- reads as a phrase where it is used, like contextlib.suppress

@@ -9,9 +9,31 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from storage.store import StoredObject
+
+UPLOAD_PART_BYTES: Final = 16 * 2**20
+"""S3 takes 10 000 parts, and so 156 GiB of these."""
+
+
+class Upload(Protocol):
+    """An object on its way that may be too large for memory: there once it is finished, and not before.
+
+    For one thread at a time. A call that failed may be made again with the same part.
+    """
+
+    def send(self, part: bytes) -> None:
+        """Take the next part, of UPLOAD_PART_BYTES."""
+        ...
+
+    def finish(self, last: bytes) -> None:
+        """Take the rest, of at most UPLOAD_PART_BYTES, and put the object under its name, durably and in one step."""
+        ...
+
+    def abandon(self) -> None:
+        """Remove what was sent."""
+        ...
 
 
 class Medium(Protocol):
@@ -31,6 +53,10 @@ class Medium(Protocol):
 
     def create(self, name: str, data: bytes) -> None:
         """As `write`. Raises FileExistsError when the object is there."""
+        ...
+
+    def begin(self, name: str, *, replace: bool) -> Upload:
+        """Begin to send an object part by part. Unless `replace`, its end raises FileExistsError when one is there."""
         ...
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:

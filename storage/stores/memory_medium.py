@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,9 @@ class MemoryMedium:
         with _TURN:
             self._filesystem.pipe_file(self._path(name), bytes(data), mode="create")
 
+    def begin(self, name: str, *, replace: bool) -> MemoryUpload:
+        return MemoryUpload(self.write if replace else self.create, name)
+
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         folder = f"{self._path(prefix) if prefix else self._root}/"
         with _TURN:
@@ -64,3 +67,21 @@ class MemoryMedium:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+class MemoryUpload:
+    """Parts of an object; what it will lie in is memory anyway."""
+
+    def __init__(self, put: Callable[[str, bytes], None], name: str) -> None:
+        self._put = put
+        self._name = name
+        self._parts: list[bytes] = []
+
+    def send(self, part: bytes) -> None:
+        self._parts.append(part)
+
+    def finish(self, last: bytes) -> None:
+        self._put(self._name, b"".join([*self._parts, last]))
+
+    def abandon(self) -> None:
+        self._parts.clear()

@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from storage.store import StoredObject
+from storage.stores.file_upload import FileUpload
+from storage.stores.medium import UPLOAD_PART_BYTES
 
 _WHEN_WRITTEN: Final = ("LastModified", "last_modified", "updated", "mtime", "modify", "modified", "created")
 """What the libraries call the time of the last write, in details of an object."""
@@ -38,7 +40,7 @@ class ObjectMedium:
 
     def write(self, name: str, data: bytes) -> None:
         self._filesystem.pipe_file(self._path(name), data)
-        self._confirm(name, data)
+        self.confirm(name, len(data))
 
     def create(self, name: str, data: bytes) -> None:
         refuse_taken(self.size, name)
@@ -46,7 +48,12 @@ class ObjectMedium:
         condition = {"mode": "create"} if self._takes_mode() else {}
         with refuses_the_condition(path):
             self._filesystem.pipe_file(path, data, **condition)
-        self._confirm(name, data)
+        self.confirm(name, len(data))
+
+    def begin(self, name: str, *, replace: bool) -> ObjectUpload:
+        return ObjectUpload(
+            self, self._filesystem.open(self._path(name), "wb", block_size=UPLOAD_PART_BYTES), name, replace
+        )
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         folder = f"{self._path(prefix) if prefix else self._root}/"
@@ -71,13 +78,14 @@ class ObjectMedium:
     def sweep(self, older_than: timedelta) -> int:  # noqa: ARG002 -- an upload that was cut off is no object
         return 0
 
-    def _confirm(self, name: str, data: bytes) -> None:
+    def confirm(self, name: str, size: int) -> None:
+        """Raise OSError unless an object of that size is there now."""
         try:
             arrived = self.size(name)
         except FileNotFoundError as error:
             raise OSError(errno.EIO, "The object is not there after it was put", name) from error
-        if arrived != len(data):
-            raise OSError(errno.EIO, f"{arrived} of {len(data)} bytes arrived", name)
+        if arrived != size:
+            raise OSError(errno.EIO, f"{arrived} of {size} bytes arrived", name)
 
     def _takes_mode(self) -> bool:
         put = getattr(self._filesystem, "_pipe_file", self._filesystem.pipe_file)
@@ -85,6 +93,31 @@ class ObjectMedium:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+class ObjectUpload:
+    """An object that such a service puts together of parts when it is closed (resumable uploads, blocks)."""
+
+    def __init__(self, medium: ObjectMedium, file: Any, name: str, replace: bool) -> None:  # noqa: FBT001
+        self._medium = medium
+        self._upload = FileUpload(file)
+        self._name = name
+        self._replace = replace
+        self._sent = 0
+
+    def send(self, part: bytes) -> None:
+        self._upload.send(part)
+        self._sent += len(part)
+
+    def finish(self, last: bytes) -> None:
+        if not self._replace:
+            refuse_taken(self._medium.size, self._name)
+            self._replace = True  # from here on, what is there may be ours
+        self._upload.close(last)
+        self._medium.confirm(self._name, self._sent + len(last))
+
+    def abandon(self) -> None:
+        self._upload.discard()
 
 
 def cut_out(filesystem: Any, path: str, start: int, length: int) -> bytes:

@@ -57,11 +57,14 @@ class S3Medium:
         with refuses_the_condition(name):
             self._put(name, data, mode="create")
 
+    def begin(self, name: str, *, replace: bool) -> S3Upload:
+        return S3Upload(self, name, replace=replace)
+
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         below = f"{self._root}{prefix}/" if prefix else self._root
         more: dict[str, str] = {}
         while True:
-            answer = self._asked("list_objects_v2", Prefix=below, MaxKeys=_KEYS_IN_ONE_ANSWER, **more)
+            answer = self.asked("list_objects_v2", Prefix=below, MaxKeys=_KEYS_IN_ONE_ANSWER, **more)
             yield from self._told(answer)
             if not answer.get("IsTruncated"):
                 return
@@ -73,7 +76,7 @@ class S3Medium:
             return None
         first, last = min(folders), max(folders)
         try:
-            answer = self._asked(
+            answer = self.asked(
                 "list_objects_v2",
                 Prefix=self._root,
                 StartAfter=f"{self._root}{first}/",
@@ -93,7 +96,7 @@ class S3Medium:
         return list(self._told(answer)) if self._walks else None
 
     def remove(self, name: str) -> None:
-        self._asked("delete_object", Key=f"{self._root}{name}")
+        self.asked("delete_object", Key=f"{self._root}{name}")
 
     @property
     def removals_at_once(self) -> int:
@@ -109,7 +112,7 @@ class S3Medium:
                 self.remove(name)
 
     def size(self, name: str) -> int:
-        return int(self._asked("head_object", Key=f"{self._root}{name}")["ContentLength"])
+        return int(self.asked("head_object", Key=f"{self._root}{name}")["ContentLength"])
 
     def exists(self) -> bool:
         return next(self.objects(""), None) is not None
@@ -133,7 +136,7 @@ class S3Medium:
         """Remove objects with one request; returns those that the service would not remove so."""
         keys = {f"{self._root}{name}": name for name in names}
         try:
-            answer = self._asked("delete_objects", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
+            answer = self.asked("delete_objects", Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True})
         except OSError as error:
             if not service_code(error):
                 raise
@@ -147,12 +150,81 @@ class S3Medium:
         for item in answer.get("Contents", ()):
             yield StoredObject(item["Key"].removeprefix(self._root), int(item["Size"]), item["LastModified"])
 
-    def _asked(self, operation: str, **arguments: Any) -> dict[str, Any]:
+    def asked(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """What the service answers to a request about the bucket."""
         answer: dict[str, Any] = self._filesystem.call_s3(operation, Bucket=self._bucket, **arguments)
         return answer
 
+    def key(self, name: str) -> str:
+        """The object's key in the bucket."""
+        return f"{self._root}{name}"
+
     def _path(self, name: str) -> str:
         return f"{self._bucket}/{self._root}{name}"
+
+
+class S3Upload:
+    """An object that is put in parts, which are no object until the upload is completed.
+
+    One that fits into a single part is put at once.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+    """
+
+    def __init__(self, medium: S3Medium, name: str, *, replace: bool) -> None:
+        self._medium = medium
+        self._name = name
+        self._replace = replace
+        self._id: str | None = None
+        self._tags: list[str] = []
+        self._sent = 0
+        self._all_sent = False
+        self._completing = False
+
+    def send(self, part: bytes) -> None:
+        if self._id is None:
+            self._id = self._medium.asked("create_multipart_upload", Key=self._medium.key(self._name))["UploadId"]
+        answer = self._asked(
+            "upload_part",
+            PartNumber=len(self._tags) + 1,
+            Body=part,
+            # Where a bucket locks its objects, each part must carry a digest; elsewhere it does no harm.
+            ContentMD5=_md5(part),
+        )
+        self._tags.append(answer["ETag"])
+        self._sent += len(part)
+
+    def finish(self, last: bytes) -> None:
+        if self._id is None:
+            put = self._medium.write if self._replace else self._medium.create
+            put(self._name, last)
+            return
+        if last and not self._all_sent:
+            self.send(last)
+        self._all_sent = True
+        if not (self._replace or self._completing):
+            refuse_taken(self._medium.size, self._name)
+        again, self._completing = self._completing, True
+        condition = {} if self._replace else {"IfNoneMatch": "*"}
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(self._tags, 1)]
+        try:
+            with refuses_the_condition(self._name):
+                self._asked("complete_multipart_upload", MultipartUpload={"Parts": parts}, **condition)
+        except OSError as error:
+            # The answer to an earlier try may have been lost after the service had carried it out.
+            if not (again and self._was_completed(error)):
+                raise
+
+    def abandon(self) -> None:
+        if self._id is not None:
+            self._asked("abort_multipart_upload")
+
+    def _was_completed(self, refusal: OSError) -> bool:
+        if isinstance(refusal, FileExistsError):
+            return self._medium.size(self._name) == self._sent
+        return service_code(refusal) == "NoSuchUpload"
+
+    def _asked(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return self._medium.asked(operation, Key=self._medium.key(self._name), UploadId=self._id, **arguments)
 
 
 def _md5(data: bytes) -> str:

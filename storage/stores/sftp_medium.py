@@ -82,7 +82,7 @@ class SftpMedium:
                 await self._size(channel, name)  # some servers read a folder as an empty file
             return data
 
-        return self._ask(request)
+        return self.ask(request)
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         async def request(channel: asyncssh.SFTPClient) -> bytes:
@@ -92,14 +92,14 @@ class SftpMedium:
                 await self._size(channel, name)
             return data
 
-        return self._ask(request)
+        return self.ask(request)
 
     def write(self, name: str, data: bytes) -> None:
         async def request(channel: asyncssh.SFTPClient) -> None:
             async with self._written_beside(channel, name, data) as temporary:
                 await _replace(channel, temporary, self._path(name))
 
-        self._ask(request)
+        self.ask(request)
 
     def create(self, name: str, data: bytes) -> None:
         path = self._path(name)
@@ -108,32 +108,32 @@ class SftpMedium:
             if await channel.lexists(path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             async with self._written_beside(channel, name, data) as temporary:
-                if await channel.lexists(path):  # for servers whose rename replaces
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-                try:
-                    await channel.rename(temporary, path)
-                except asyncssh.SFTPFailure:  # how version 3 of the protocol says "taken", among other things
-                    if await channel.lexists(path):
-                        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-                    raise
+                await _move_to_new(channel, temporary, path)
 
-        self._ask(request)
+        self.ask(request)
+
+    def begin(self, name: str, *, replace: bool) -> SftpUpload:
+        path = self._path(name)
+        attributes = self.ask(lambda channel: _looked_at(channel, path))
+        if attributes is not None and _is_folder(attributes):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        return SftpUpload(self, path, self._path(temporary_beside(name)), replace=replace)
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
-        return iter(self._ask(lambda channel: self._files_below(channel, prefix)))
+        return iter(self.ask(lambda channel: self._files_below(channel, prefix)))
 
     def remove(self, name: str) -> None:
         async def request(channel: asyncssh.SFTPClient) -> None:
             await self._size(channel, name)  # a folder is no object
             await channel.unlink(self._path(name))
 
-        self._ask(request)
+        self.ask(request)
 
     def size(self, name: str) -> int:
-        return self._ask(lambda channel: self._size(channel, name))
+        return self.ask(lambda channel: self._size(channel, name))
 
     def exists(self) -> bool:
-        return self._ask(lambda channel: _is_folder_there(channel, self._root))
+        return self.ask(lambda channel: _is_folder_there(channel, self._root))
 
     def sweep(self, older_than: timedelta) -> int:
         async def request(channel: asyncssh.SFTPClient) -> int:
@@ -152,9 +152,9 @@ class SftpMedium:
                         swept += 1
             return swept
 
-        return self._ask(request)
+        return self.ask(request)
 
-    def _ask(self, request: Callable[[asyncssh.SFTPClient], Awaitable[_Result]]) -> _Result:
+    def ask(self, request: Callable[[asyncssh.SFTPClient], Awaitable[_Result]]) -> _Result:
         """Run a request on one of the connection's channels, on fsspec's loop thread, and wait for the answer."""
         connection = self._connected()
 
@@ -222,7 +222,7 @@ class SftpMedium:
             # On a connection that broke this fails as well; the sweep takes what stays.
             with suppress(asyncssh.Error, OSError):
                 await channel.unlink(temporary)
-            if isinstance(error, asyncssh.SFTPFailure) and await self._is_full(channel, len(data)):
+            if isinstance(error, asyncssh.SFTPFailure) and await self.is_full(channel, len(data)):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), temporary) from error
             if isinstance(error, asyncssh.SFTPNoSuchFile):  # the folder went, or isn't shown yet: worth another try
                 raise OSError(errno.EIO, os.strerror(errno.EIO), temporary) from error
@@ -232,14 +232,15 @@ class SftpMedium:
         try:
             file = await channel.open(path, "xb")
         except asyncssh.SFTPNoSuchFile:
-            await self._make_folder(channel, path.rpartition("/")[0])
+            await self.make_folder(channel, path.rpartition("/")[0])
             file = await channel.open(path, "xb")
         async with file:
             await file.write(data)
             with suppress(asyncssh.SFTPOpUnsupported):  # an extension of OpenSSH
                 await file.fsync()
 
-    async def _make_folder(self, channel: asyncssh.SFTPClient, folder: str) -> None:
+    async def make_folder(self, channel: asyncssh.SFTPClient, folder: str) -> None:
+        """Make a folder of the store, unless it is there."""
         async with self._making_folders:  # one at a time: rclone loses files when one folder is made twice at once
             if self._root_seen and not await _is_folder_there(channel, self._root):
                 raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
@@ -247,7 +248,7 @@ class SftpMedium:
                 await channel.makedirs(folder, exist_ok=True)
             self._root_seen = True
 
-    async def _is_full(self, channel: asyncssh.SFTPClient, size: int) -> bool:
+    async def is_full(self, channel: asyncssh.SFTPClient, size: int) -> bool:
         """Ask for the free space: version 3 of the protocol says only "failure" when there is none."""
         with suppress(asyncssh.Error):
             space = await channel.statvfs(self._root)
@@ -291,6 +292,96 @@ class SftpMedium:
         if self._root_seen:
             raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
         return False
+
+
+class SftpUpload:
+    """A file that grows beside its place on the server, written through one handle.
+
+    Some servers (rclone's) write a file only from its beginning on: where a connection breaks, there the upload ends.
+    """
+
+    def __init__(self, medium: SftpMedium, path: str, temporary: str, *, replace: bool) -> None:
+        self._medium = medium
+        self._path = path
+        self._temporary = temporary
+        self._move = _replace if replace else _move_to_new
+        self._file: asyncssh.SFTPClientFile | None = None
+        self._sent = 0
+        self._begun = False
+        self._written = False
+        self._moving = False
+
+    def send(self, part: bytes) -> None:
+        async def request(channel: asyncssh.SFTPClient) -> None:
+            await self._write(channel, part)
+
+        self._medium.ask(request)
+        self._sent += len(part)
+
+    def finish(self, last: bytes) -> None:
+        size = self._sent + len(last)
+
+        async def request(channel: asyncssh.SFTPClient) -> None:
+            if not self._written:
+                await self._write(channel, last)
+                assert self._file is not None
+                with suppress(asyncssh.SFTPOpUnsupported):  # an extension of OpenSSH
+                    await self._file.fsync()
+                await self._file.close()
+                self._written = True
+            if self._moving and await _size_at(channel, self._temporary) is None:
+                # The answer to an earlier try was lost after the server had carried it out.
+                if await _size_at(channel, self._path) == size:
+                    return
+            elif (arrived := await _size_at(channel, self._temporary)) != size:
+                raise OSError(errno.EIO, f"{arrived} of {size} bytes arrived", self._temporary)
+            self._moving = True
+            await self._move(channel, self._temporary, self._path)
+
+        self._medium.ask(request)
+
+    def abandon(self) -> None:
+        async def request(channel: asyncssh.SFTPClient) -> None:
+            if self._file is not None:
+                with suppress(asyncssh.Error, OSError):
+                    await self._file.close()
+            with suppress(asyncssh.SFTPNoSuchFile):
+                await channel.unlink(self._temporary)
+
+        if self._begun:
+            self._medium.ask(request)
+
+    async def _write(self, channel: asyncssh.SFTPClient, part: bytes) -> None:
+        try:
+            if self._file is None:
+                if not self._begun:
+                    await self._medium.make_folder(channel, self._path.rpartition("/")[0] or "/")
+                self._file = await channel.open(self._temporary, "r+b" if self._sent else "wb")
+                self._begun = True
+            await self._file.write(part, self._sent)
+        except asyncssh.SFTPFailure as error:
+            if await self._medium.is_full(channel, len(part)):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._temporary) from error
+            raise
+        except _DEAD_CONNECTION:
+            self._file = None
+            raise
+
+
+async def _size_at(channel: asyncssh.SFTPClient, path: str) -> int | None:
+    attributes = await _looked_at(channel, path)
+    return None if attributes is None else attributes.size
+
+
+async def _move_to_new(channel: asyncssh.SFTPClient, temporary: str, path: str) -> None:
+    if await channel.lexists(path):  # for servers whose rename replaces
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    try:
+        await channel.rename(temporary, path)
+    except asyncssh.SFTPFailure:  # how version 3 of the protocol says "taken", among other things
+        if await channel.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
+        raise
 
 
 async def _replace(channel: asyncssh.SFTPClient, temporary: str, path: str) -> None:

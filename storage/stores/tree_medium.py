@@ -16,8 +16,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from storage.store import TEMPORARY_NAME, StoredObject
-from storage.stores.medium import temporary_beside
-from storage.stores.object_medium import when_written
+from storage.stores.file_upload import FileUpload
+from storage.stores.medium import UPLOAD_PART_BYTES, temporary_beside
+from storage.stores.object_medium import refuse_taken, when_written
 
 _RENAME_REPLACES: Final = frozenset({"ftp", "ftps", "dir", "hdfs", "arrow_hdfs"})
 
@@ -74,6 +75,14 @@ class TreeMedium:
                 self.write(name, data)
             else:
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+    def begin(self, name: str, *, replace: bool) -> TreeUpload:
+        path = self._path(name)
+        target = self._path(temporary_beside(name)) if self._renames else path
+        with self._turn:
+            self._filesystem.makedirs(path.rpartition("/")[0], exist_ok=True)
+            file = self._filesystem.open(target, "wb", block_size=UPLOAD_PART_BYTES)
+        return TreeUpload(self._filesystem, self._turn, file, target, path, replace=replace)
 
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         with self._turn:
@@ -140,3 +149,41 @@ class TreeMedium:
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
+
+
+class TreeUpload:
+    """A file that is written to `target`, and moved to `path` where that is another."""
+
+    def __init__(
+        self, filesystem: Any, turn: AbstractContextManager[Any], file: Any, target: str, path: str, *, replace: bool
+    ) -> None:
+        self._filesystem = filesystem
+        self._turn = turn
+        self._upload = FileUpload(file)
+        self._target = target
+        self._path = path
+        self._replace = replace
+        self._sent = 0
+
+    def send(self, part: bytes) -> None:
+        with self._turn:
+            self._upload.send(part)
+        self._sent += len(part)
+
+    def finish(self, last: bytes) -> None:
+        size = self._sent + len(last)
+        with self._turn:
+            self._upload.close(last)
+            arrived = int(self._filesystem.info(self._target)["size"])
+            if arrived != size:
+                raise OSError(errno.EIO, f"{arrived} of {size} bytes arrived", self._path)
+            if self._target != self._path:
+                if not self._replace:
+                    refuse_taken(lambda path: int(self._filesystem.info(path)["size"]), self._path)
+                self._filesystem.mv(self._target, self._path)
+
+    def abandon(self) -> None:
+        with self._turn:
+            self._upload.discard()
+            with suppress(FileNotFoundError):
+                self._filesystem.rm_file(self._target)

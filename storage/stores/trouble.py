@@ -62,12 +62,12 @@ class _Trouble:
 
 
 _UNREACHABLE_ADVICE: Final = "Check the network and that the server or disk is there, then try again"
-_ADDRESS_ADVICE: Final = "Check the repository's URL and options"
+_ADDRESS_ADVICE: Final = "Check the URL and its options"
 
 _GONE: Final = _Trouble(
     StoreUnreachable,
     "its folder has gone",
-    "Plug the disk in or mount it again, then try again; if the folder was moved, correct the repository's URL",
+    "Plug the disk in or mount it again, then try again; if the folder was moved, correct the URL",
 )
 _NO_ANSWER: Final = _Trouble(StoreUnreachable, "no answer came in time", _UNREACHABLE_ADVICE)
 _CONNECTION: Final = _Trouble(StoreUnreachable, "the connection failed or was lost", _UNREACHABLE_ADVICE)
@@ -99,11 +99,12 @@ _FULL: Final = _Trouble(
 MISSING_ADVICE: Final = "Other snapshots may be whole: list them with `recollect snapshots` and restore one of those"
 _MISSING: Final = _Trouble(ObjectMissing, "it is not there", MISSING_ADVICE)
 _EXISTS: Final = _Trouble(ObjectExists, "it is there already", "Look at what is there before you replace it")
-_NO_BUCKET: Final = _Trouble(
-    StoreAddressInvalid, "there is no such bucket or folder", "Create it, or correct the repository's URL"
-)
+_NO_BUCKET: Final = _Trouble(StoreAddressInvalid, "there is no such bucket or folder", "Create it, or correct the URL")
 _IN_THE_WAY: Final = _Trouble(
-    StoreAddressInvalid, "a file is in the way where a folder should be", "Choose a folder for the repository's URL"
+    StoreAddressInvalid, "a file is in the way where a folder should be", "Name another folder in the URL"
+)
+_FOLDER_IN_THE_WAY: Final = _Trouble(
+    StoreAddressInvalid, "a folder is in the way where a file should be", "Move that folder away, or use another name"
 )
 _BAD_OPTIONS: Final = _Trouble(
     StoreAddressInvalid, "its options are not such as this kind of store takes", _ADDRESS_ADVICE
@@ -146,7 +147,7 @@ _BY_CLASS: Final[dict[str, _Trouble]] = {
     "SFTPConnectionLost": _CONNECTION,
     "SFTPNoConnection": _CONNECTION,
     "SFTPNotADirectory": _IN_THE_WAY,
-    "SFTPFileIsADirectory": _IN_THE_WAY,
+    "SFTPFileIsADirectory": _FOLDER_IN_THE_WAY,
     "SFTPPermissionDenied": _REFUSED,
     "SFTPNoSpaceOnFilesystem": _FULL,
     "SFTPQuotaExceeded": _FULL,
@@ -196,7 +197,7 @@ _BY_ERRNO: Final[dict[int, _Trouble]] = {
     errno.EACCES: _REFUSED,
     errno.EPERM: _REFUSED,
     errno.ENOTDIR: _IN_THE_WAY,
-    errno.EISDIR: _IN_THE_WAY,
+    errno.EISDIR: _FOLDER_IN_THE_WAY,
     errno.ENODEV: _GONE,
     errno.ENAMETOOLONG: _BAD_PATH,
     errno.EINVAL: _BAD_PATH,
@@ -285,8 +286,10 @@ def _by_builtin(error: BaseException) -> _Trouble | None:  # noqa: PLR0911 -- a 
             return _EXISTS
         case PermissionError():
             return _REFUSED
-        case NotADirectoryError() | IsADirectoryError():
+        case NotADirectoryError():
             return _IN_THE_WAY
+        case IsADirectoryError():
+            return _FOLDER_IN_THE_WAY
         case socket.gaierror():
             return _UNKNOWN_HOST
         case ssl.SSLCertVerificationError():
