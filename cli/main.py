@@ -33,6 +33,7 @@ COMMANDS = {
     "a profile.",
     "history": "Show every version of a note over the snapshots of its profile, oldest first: fields, tags, deck and "
     "note type.",
+    "export": "Write a snapshot as a package (.colpkg) that Anki imports, with its media, to any place.",
     "forget": "Move snapshots to the trash. They can be had back for a week; the last good one of a profile can't be "
     "forgotten.",
     "prune": "Let go of snapshots over the retention limits (Anki's own rule), and free the space that nothing needs "

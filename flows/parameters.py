@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -10,3 +11,20 @@ ProfileName = Annotated[str, Field(min_length=1, max_length=255)]
 
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """A name in the settings. An address, which may hold a password, is refused before a run of it exists."""
+
+TargetAddress = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=2000,
+        pattern=r"^([A-Za-z][A-Za-z0-9+.-]+://([^/@:?#]*@)?[^@?#]*|[^:]*|[A-Za-z]:[^:]*)$",
+    ),
+]
+"""A file's path, or its URL with no password in it: what must not be stored is refused before a run of it exists."""
+
+
+class PackageLayout(StrEnum):
+    """Which Anki is to read a package."""
+
+    LATEST = "latest"
+    LEGACY = "legacy"

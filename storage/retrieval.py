@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,6 +186,34 @@ def retrieve_entries(
             for waiting in under_way:
                 waiting.cancel()
     return sorted(damaged, key=lambda entry: entry.name)
+
+
+def stream_entries(
+    repository: Repository, entries: Iterable[FolderEntry], *, damaged: Callable[[FolderEntry, Damaged], None]
+) -> Generator[tuple[FolderEntry, Iterable[bytes]], None, None]:
+    """Each of `entries` with its content, which is to be taken before the next one is asked for.
+
+    First come those of one piece, in the order in which these lie in their packs, then the larger ones part by part: no
+    more than a few requests' bytes are held. `damaged` hears of those that can't be had, which are not given; of a
+    larger one that is known only on the way, so that taking its content may raise `Damaged`, which harms no other.
+    """
+    single: dict[BlobId, list[FolderEntry]] = {}
+    larger: list[FolderEntry] = []
+    for entry in entries:
+        if entry.content.levels == 0 and entry.content.root is not None:
+            single.setdefault(entry.content.root, []).append(entry)
+        else:
+            larger.append(entry)
+
+    def lost(piece: BlobId, damage: Damaged) -> None:
+        for entry in single[piece]:
+            damaged(entry, damage)
+
+    for piece, content in repository.read(single, damaged=lost):
+        for entry in single[piece]:
+            yield entry, _checked(entry, (content,))
+    for entry in larger:
+        yield entry, _checked(entry, _parts(repository, entry))
 
 
 def holds_entry(seal: Seal, entry: FolderEntry, parts: Iterable[bytes]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from profiles.collection_copy import copy_collection
 from profiles.discovery import Profile
 from profiles.errors import CollectionDamaged
+from profiles.proof import CollectionFacts, prove
 from recollect.progress import current_progress
 from storage.format.blob import BlobKind
 from storage.format.manifest import Manifest, StoredFile
@@ -48,6 +49,23 @@ def stored_collection(
     with current_progress().stage(f"{manifest.profile}: fetching the collection", stored.size) as stage:
         pieces = retrieve_file(repository, stored, target, stage.advance, at_hand=near)
     return FileAtHand(target, stored.piece_bytes, pieces)
+
+
+def prove_stored(copy: Path, manifest: Manifest) -> CollectionFacts:
+    """Prove a private copy of a snapshot's collection, and that it is the one which the manifest speaks of.
+
+    Raises what `prove` raises, CollectionDamaged for either.
+    """
+    facts = prove(copy)
+    counted = {"notes": facts.notes, "cards": facts.cards, "reviews": facts.reviews}
+    promised = {name: manifest.facts.get(name) for name in counted}
+    # What a manifest does not tell is unknown, and no contradiction.
+    if any(promised[name] not in {None, counted[name]} for name in counted):
+        raise CollectionDamaged(
+            f"The collection of the snapshot {manifest.id} holds {counted} instead of {promised}",
+            "Name another snapshot",
+        )
+    return facts
 
 
 def collection_of(manifest: Manifest) -> StoredFile:

@@ -9,14 +9,13 @@ from pathlib import Path
 
 from profiles.collection_copy import SourceStamp, stamp
 from profiles.durable import told_plainly
-from profiles.errors import CollectionDamaged, SourceBusy
+from profiles.errors import SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
-from profiles.proof import prove
 from recollect.progress import current_progress
 from storage.format.manifest import Manifest
 from storage.repository import Repository
 from storage.retrieval import FileAtHand, retrieve_file
-from tasks.collection_copies import at_hand, collection_of
+from tasks.collection_copies import at_hand, collection_of, prove_stored
 from tasks.media import COLLECTION, DELETION_LOG
 from tasks.step import step
 
@@ -47,7 +46,7 @@ def restore_collection(
         ):
             near = _present(repository, folder / COLLECTION, stored.piece_bytes) if in_place else None
             retrieve_file(repository, stored, prepared, stage.advance, at_hand=near)
-        _prove(prepared, manifest)
+        prove_stored(prepared, manifest)
         if in_place:
             stamp_for_one_way_sync(prepared, time.time_ns() // 1_000_000)
 
@@ -96,16 +95,4 @@ def _refuse_if_changed(collection: Path, kept: Kept | None) -> None:
         raise SourceBusy(
             f"{collection} has changed since its present state was kept, so nothing was restored",
             "Close Anki, then restore again",
-        )
-
-
-def _prove(prepared: Path, manifest: Manifest) -> None:
-    facts = prove(prepared)
-    counted = {"notes": facts.notes, "cards": facts.cards, "reviews": facts.reviews}
-    promised = {name: manifest.facts.get(name) for name in counted}
-    # What a manifest does not tell is unknown, and no contradiction.
-    if any(promised[name] not in {None, counted[name]} for name in counted):
-        raise CollectionDamaged(
-            f"The collection restored from the snapshot {manifest.id} holds {counted} instead of {promised}",
-            "Restore another snapshot",
         )

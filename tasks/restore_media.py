@@ -24,15 +24,13 @@ from storage.listings import LostRange
 from storage.repository import Repository
 from storage.retrieval import folder_entries, holds_entry, retrieve_entries
 from tasks.media import MEDIA_FOLDER
+from tasks.sentences import first
 from tasks.step import step
 
 logger = logging.getLogger("recollect")
 
 _SYNCING_WRITERS = 8
 """Files written side by side where each waits for the disk to say that it is safe."""
-
-_TOLD = 20
-"""So many files are named to a person; the log names all."""
 
 
 class MediaUncertain(RecollectError):
@@ -73,8 +71,8 @@ class MediaPlan:
             *([lacking] if self.lacking else []),
             *([unlisted] if self.unlisted else []),
             *([f"Media files that can't be listed, and are not restored: {self.lost_files}"] if self.lost else []),
-            *_first([f"Not listed are those {names}" for names in self.lost]),
-            *([f"Media files left out: {len(left_out)}", *_first(left_out)] if left_out else []),
+            *first([f"Not listed are those {names}" for names in self.lost]),
+            *([f"Media files left out: {len(left_out)}", *first(left_out)] if left_out else []),
         ]
 
 
@@ -91,7 +89,7 @@ class RestoredMedia:
 
     def remarks(self) -> list[str]:
         """What did not come back, and why."""
-        return [*_first([f"Damaged in the repository: {name!r}" for name in self.damaged]), *_first(self.left_out)]
+        return [*first([f"Damaged in the repository: {name!r}" for name in self.damaged]), *first(self.left_out)]
 
 
 def plan_media_restore(
@@ -226,11 +224,6 @@ def _unsure(manifest: Manifest, why: str) -> MediaUncertain:
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
-
-
-def _first(sentences: Sequence[str]) -> list[str]:
-    more = len(sentences) - _TOLD
-    return [*sentences[:_TOLD], *([f"... and {more} more, which the log names"] if more > 0 else [])]
 
 
 def _entries(

@@ -20,7 +20,8 @@ def turn_back(collection: Path, folder: Path, *, original: Path | None = None) -
     """Make a copy of `collection` that has schema 11, in `folder`; returns its path.
 
     `folder` is empty, or still to be made. `collection` is a private copy, and stays as it is. Neither `mod` nor `scm`
-    change. `original` is what a person knows the copy by. Raises what `opened_in_anki` raises, and AnkiRefused when what comes out is not what went in.
+    change. `original` is what a person knows the copy by. Raises what `opened_in_anki` raises, and AnkiRefused when
+    what comes out is not what went in.
     """
     with opened_in_anki(collection, folder, original=original) as (opened, before):
         turned = Path(opened.path)

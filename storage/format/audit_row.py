@@ -81,7 +81,9 @@ class AuditRow:
     reviews: Annotated[int | None, "Reviews in the collection"] = None
     media_files: Annotated[int | None, "Files in the media folder"] = None
     media_bytes: Annotated[int | None, "Bytes of all files in the media folder"] = None
-    bytes_read: Annotated[int | None, "Bytes read from the profile, or from the repository by a restore"] = None
+    bytes_read: Annotated[
+        int | None, "Bytes read from the profile, or from the repository by a restore or an export"
+    ] = None
     bytes_new: Annotated[int | None, "Plain bytes that the repository did not hold yet"] = None
     bytes_stored: Annotated[
         int | None, "Bytes written to the repository after compression, with index and manifest"

@@ -34,6 +34,7 @@ without_heartbeats.__enter__()
 from pathlib import Path
 from flows.backup import back_up_profile
 from flows.backup_all import back_up_all
+from flows.export import export_colpkg
 from flows.prune import prune
 from flows.restore import restore_profile
 

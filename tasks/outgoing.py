@@ -1,0 +1,14 @@
+"""A file that is written for other programs, wherever the settings let us get to."""
+
+from __future__ import annotations
+
+from recollect.target_address import target_address
+from storage.stores.address import open_outgoing_file
+from storage.stores.outgoing_file import OutgoingFile
+from tasks.place import active_settings
+
+
+def outgoing_file(target: str) -> OutgoingFile:
+    """The file to be written at a path or URL; what it takes to get there comes from the settings."""
+    address = target_address(active_settings(), target)
+    return open_outgoing_file(address.url, address.options)
