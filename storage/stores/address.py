@@ -23,7 +23,7 @@ from storage.store import Store
 from storage.stores.fsspec_store import FsspecStore
 from storage.stores.local_medium import LocalMedium
 from storage.stores.medium import Medium
-from storage.stores.outgoing_file import OutgoingFile
+from storage.stores.outgoing_file import OutgoingFile, told_of_a_target
 from storage.stores.trouble import RetryRule, in_words
 
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -80,15 +80,16 @@ def open_outgoing_file(
 ) -> OutgoingFile:
     """Return the file that is to be written at `url`: a path, or any URL, with `options` as in `open_store`.
 
-    The folder of a path must be there, for it may be on a disk that is not. Nothing else is contacted. Raises
-    StoreAddressInvalid, also for a path where something is that is no file.
+    The folder of a path must be there, for it may be on a disk that is not. Most kinds contact nothing yet. Raises what
+    `OutgoingFile` raises, TargetUnwritable also for a path where something is that is no file.
     """
-    protocol = _protocol_of(url)
-    safe = safe_url(url)
-    folder, name = _folder_and_file(url, protocol, safe)
-    on_a_disk = protocol in _LOCAL
-    with _opening(protocol, safe):
-        medium = _medium(_Wanted(folder, protocol, dict(options), must_exist=on_a_disk, of_a_file=True))
+    with told_of_a_target():
+        protocol = _protocol_of(url)
+        safe = safe_url(url)
+        folder, name = _folder_and_file(url, protocol, safe)
+        with _opening(protocol, safe):
+            wanted = _Wanted(folder, protocol, dict(options), must_exist=protocol in _LOCAL, of_a_file=True)
+            medium = _medium(wanted)
         return OutgoingFile(medium, name, safe, retries or _usual_retries(medium))
 
 

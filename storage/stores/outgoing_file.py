@@ -71,12 +71,21 @@ class OutgoingFile:
             with in_words(verb, "", self._url):
                 return act()
 
-        try:
+        with told_of_a_target():
             return self._retries.run(act_in_words)
-        except StoreUnreachable as trouble:
-            raise TargetUnreachable(trouble.problem, trouble.advice) from trouble
-        except StorageError as trouble:
-            raise TargetUnwritable(trouble.problem, trouble.advice) from trouble
+
+
+@contextmanager
+def told_of_a_target() -> Iterator[None]:
+    """Let trouble with a store be told as trouble with what is written outside of the repository."""
+    try:
+        yield
+    except (TargetUnreachable, TargetUnwritable):
+        raise
+    except StoreUnreachable as trouble:
+        raise TargetUnreachable(trouble.problem, trouble.advice) from trouble
+    except StorageError as trouble:
+        raise TargetUnwritable(trouble.problem, trouble.advice) from trouble
 
 
 class _Parts:

@@ -23,7 +23,7 @@ from storage.format.audit_row import Outcome
 from storage.format.blob import BlobId, pack_name
 from storage.format.manifest import StoredFolder, snapshot_name, write_manifest
 from storage.retrieval import folder_entries
-from tasks import restore_collection
+from tasks import collection_copies
 from tasks.audit import Report
 from tests.faults.faulty_store import ANY, WRITING
 from tests.flows.chains.house import (
@@ -292,13 +292,13 @@ def test_a_collection_that_came_while_the_restore_was_under_way_is_not_replaced(
     back_up_well()
     kept = house.collection().read_bytes()
     house.collection().unlink()
-    prove = restore_collection.prove
+    prove = collection_copies.prove
 
     def proven_while_anki_comes_and_goes(copy: Path) -> object:
         house.collection().write_bytes(kept)
         return prove(copy)
 
-    monkeypatch.setattr(restore_collection, "prove", proven_while_anki_comes_and_goes)
+    monkeypatch.setattr(collection_copies, "prove", proven_while_anki_comes_and_goes)
     report = restore("Ada")
     assert (report.outcome, report.row.reason) == (Outcome.FAILED, "source-busy")
     assert house.collection().read_bytes() == kept

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from storage.errors import StoreAddressInvalid, TargetUnreachable, TargetUnwritable
+from storage.errors import TargetUnreachable, TargetUnwritable
 from storage.stores import local_medium
 from storage.stores.address import open_outgoing_file, open_store
 from storage.stores.medium import UPLOAD_PART_BYTES
@@ -237,18 +237,18 @@ def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
     ["s3://bucket", "s3://bucket/", "sftp://host/folder/", "sftp://host/..", "sftp://host/%2e%2e%2fx", "s3:x", ""],
 )
 def test_what_names_no_file_is_refused_before_anything_is_asked(url: str) -> None:
-    with pytest.raises(StoreAddressInvalid):
+    with pytest.raises(TargetUnwritable):
         open_outgoing_file(url, {"endpoint_url": "http://127.0.0.1:1"} if url.startswith("s3:/") else {})
 
 
 def test_a_folder_or_a_device_is_never_replaced_and_a_folder_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    with pytest.raises(StoreAddressInvalid, match="is a folder"):
+    with pytest.raises(TargetUnwritable, match="is a folder"):
         open_outgoing_file(str(tmp_path))
-    with pytest.raises(StoreAddressInvalid, match="There is no folder"):
+    with pytest.raises(TargetUnwritable, match="There is no folder"):
         open_outgoing_file(str(tmp_path / "away" / "x.colpkg"))
     if sys.platform != "win32":
         os.mkfifo(tmp_path / "pipe")
-        with pytest.raises(StoreAddressInvalid, match="no ordinary file"):
+        with pytest.raises(TargetUnwritable, match="no ordinary file"):
             open_outgoing_file(str(tmp_path / "pipe"))
         assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
 
