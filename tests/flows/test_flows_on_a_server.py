@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from profiles.packages.layout import Layout
+from profiles.packages.reading import open_package
 from storage.format.audit_row import Outcome
 from tests.flows.chains.house import add_note, opened
 from tests.flows.on_prefect import Home, Run, deployments, run_of, start
@@ -200,6 +202,27 @@ def test_notes_are_recovered_by_a_run_that_the_audit_table_names(home: Home, tmp
     assert (_outcome(unclear), "not clear where to" in unclear.message) == (("FAILED", "Failed"), True)
 
 
+def test_an_export_writes_a_package_and_no_other_over_it(home: Home, tmp_path: Path) -> None:
+    package = tmp_path / "ada.colpkg"
+    exported, again, relative = home.run(
+        "back_up_profile('Ada')\n"
+        f"end(export_colpkg('Ada', {str(package)!r}, layout='legacy', return_state=True))\n"
+        f"end(export_colpkg('Ada', {str(package)!r}, media=False, return_state=True))\n"
+        "end(export_colpkg('Ada', 'ada.colpkg', return_state=True))\n"
+    )
+
+    assert _outcome(exported) == ("COMPLETED", "Completed"), exported.message
+    assert exported.name == "Ada from latest"
+    assert [task["name"] for task in exported.tasks(expected=2)] == ["prepare-collection", "export-package"]
+    assert "20 media files" in exported.message
+    assert "File > Import" in exported.log()
+    assert _outcome(again) == _outcome(relative) == ("FAILED", "Failed")
+    assert "is there already" in again.message
+    assert "is no full path" in relative.message
+    with package.open("rb") as file, open_package(file, "it") as opened:
+        assert (opened.layout, len(opened.media)) == (Layout.LEGACY2, 20)
+
+
 def test_what_a_form_got_wrong_ends_as_failed_with_a_sentence_and_no_traceback(home: Home, tmp_path: Path) -> None:
     runs = home.run(
         "end(back_up_profile('Nobody', return_state=True))\n"
@@ -349,7 +372,7 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
         "import json\n"
         "from prefect.flows import load_flow_from_entrypoint\n"
         "for name in ('backup.back_up_profile', 'backup_all.back_up_all', 'restore.restore_profile', 'prune.prune',\n"
-        "             'verify.verify', 'recover.recover_notes', 'adopt.adopt_backups'):\n"
+        "             'verify.verify', 'recover.recover_notes', 'adopt.adopt_backups', 'export.export_colpkg'):\n"
         "    found = load_flow_from_entrypoint(f'flows.{name}')\n"
         "    print(json.dumps([found.name, found.parameters.model_dump()['properties']]))"
     )
@@ -373,6 +396,7 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
         "verify",
         "recover-notes",
         "adopt-backups",
+        "export-colpkg",
     }
     for parameters in found.values():
         for name, parameter in parameters.items():
@@ -390,6 +414,9 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
         # Stored parameters are shown to everyone, so the server must turn an address down before it stores it.
         with pytest.raises(httpx.HTTPStatusError, match="409"):
             start(home.server, deployed["back-up-all"]["id"], {"repository": "s3://key:secret@bucket"})
+        for target in ("sftp://lena:secret@nas/ada.colpkg", "sftp://lena:se/cret@nas/ada.colpkg"):
+            with pytest.raises(httpx.HTTPStatusError, match="409"):
+                start(home.server, deployed["export-colpkg"]["id"], {"profile": "Ada", "target": target})
         (run,) = home.run(
             "from prefect.deployments import run_deployment\n"
             "end(run_deployment('back-up-all/back-up-all', timeout=90, poll_interval=0.5).state)"
