@@ -232,6 +232,9 @@ def test_a_file_that_can_not_be_had_to_its_end_is_not_in_the_package_and_all_oth
     result = write_package(cast("BinaryIO", pipe), old, [*media, MediaMember("last", half)], layout=layout)
     assert (result.media_files, result.media_bytes) == (2, 2)
     assert result.lost == ("gone", "gone too", "last")
+    with zipfile.ZipFile(io.BytesIO(pipe.content)) as archive:
+        assert archive.namelist()[2:] == ["0", "1", "media"]
+        assert archive.testzip() is None
     there = imported(bytes(pipe.content), tmp_path / "there")
     assert media_in(there.parent / "collection.media") == {"a": b"a", "b": b"b"}
     assert rows(there) == rows(collection)
