@@ -9,6 +9,7 @@ from storage.format.manifest import Manifest
 from storage.repository import Repository
 from tasks.collection_copies import prove_stored, stored_collection
 from tasks.media import COLLECTION
+from tasks.place import cache_trouble
 from tasks.step import step
 
 
@@ -23,7 +24,8 @@ def prepare_collection(repository: Repository, manifest: Manifest, folder: Path,
     Raises what fetching it raises, CollectionDamaged, and AnkiRefused where it can't be turned back for an older Anki.
     """
     fetched = folder / COLLECTION
-    stored_collection(repository, manifest, fetched)
+    with cache_trouble(folder):
+        stored_collection(repository, manifest, fetched)
     prove_stored(fetched, manifest)
     if layout is Layout.LATEST:
         return fetched

@@ -19,8 +19,8 @@ from tasks.private_folder import private_folder
 
 ENDING = ".colpkg"
 IMPORT_ADVICE = (
-    "In Anki, File > Import takes it in the place of the whole collection of the profile that is open; the next sync "
-    "asks which side to keep"
+    "In Anki, import it with File > Import: it replaces the whole collection of the profile that is open, and the next "
+    "sync asks which side to keep"
 )
 
 

@@ -195,8 +195,7 @@ class S3Upload:
 
     def finish(self, last: bytes) -> None:
         if self._id is None:
-            put = self._medium.write if self._replace else self._medium.create
-            put(self._name, last)
+            self._put_at_once(last)
             return
         if last and not self._all_sent:
             self.send(last)
@@ -217,6 +216,15 @@ class S3Upload:
     def abandon(self) -> None:
         if self._id is not None:
             self._asked("abort_multipart_upload")
+
+    def _put_at_once(self, content: bytes) -> None:
+        put = self._medium.write if self._replace else self._medium.create
+        again, self._completing = self._completing, True
+        try:
+            put(self._name, content)
+        except FileExistsError:
+            if not (again and self._medium.read(self._name) == content):
+                raise
 
     def _was_completed(self, refusal: OSError) -> bool:
         if isinstance(refusal, FileExistsError):

@@ -138,7 +138,7 @@ def test_only_the_step_and_the_block_of_a_passphrase_speak_to_prefect() -> None:
 
 def test_loading_the_chains_loads_neither_prefect_nor_anki_nor_a_cloud() -> None:
     code = (
-        "import sys, flows.chains.backup, flows.chains.restore, flows.chains.prune;"
+        "import sys, flows.chains.backup, flows.chains.restore, flows.chains.prune, flows.chains.export;"
         "print([name for name in ('prefect', 'anki', 's3fs', 'sshfs', 'aiobotocore') if name in sys.modules])"
     )
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -359,6 +359,22 @@ def test_a_full_disk_is_told_and_leaves_nothing(house: House, tmp_path: Path) ->
         assert {path.name: path.read_bytes() for path in (tmp_path / "disk").iterdir()} == {"kept.colpkg": b"before"}
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_full_disk_for_the_private_copy_is_told(house: House, tmp_path: Path, layout: Layout) -> None:
+    back_up_well()
+    size = house.collection().stat().st_size // 1024
+    with small_disk(tmp_path / "disk", size // 2 if layout is Layout.LATEST else size * 3 // 2) as mounted:
+        if not mounted:
+            pytest.skip("this process may not mount a small disk")
+        with house.set(cache=tmp_path / "disk" / "cache"):
+            report = export(str(tmp_path / "ada.colpkg"), profile="Ada", layout=layout)
+            assert list((tmp_path / "disk" / "cache" / "staging").iterdir()) == []
+    assert report.outcome is Outcome.FAILED
+    assert report.row.reason in {"cache-unusable", "target-unusable"}
+    assert "Recollect itself" not in report.message
+    assert list(tmp_path.glob("*colpkg*")) == []
+
+
 def test_a_repository_that_fails_on_the_way_leaves_nothing(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -174,6 +174,17 @@ def test_a_lost_answer_of_an_object_store_costs_another_try(
     assert place.open().read(NAME) == LARGE
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_small_object_whose_answer_was_lost_is_known_again(
+    places: Places, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    place = places.new("s3-rclone")
+    written(file_at(place), b"before") if replace else None
+    with failing_at(monkeypatch, S3Medium, "write" if replace else "create", 1, OSError(errno.EIO, "lost")):
+        written(file_at(place), b"small", replace=replace)
+    assert place.open().read(NAME) == b"small"
+
+
 @pytest.mark.parametrize("nth", range(1, 5))
 @pytest.mark.parametrize("replace", [False, True])
 def test_a_broken_connection_to_an_ssh_server_costs_another_try(
