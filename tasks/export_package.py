@@ -11,6 +11,7 @@ from pathlib import Path
 from profiles.packages.layout import Layout
 from profiles.packages.media_names import left_out_by_anki
 from profiles.packages.writing import MediaLost, MediaMember, WrittenPackage, write_package
+from recollect.memory import give_large_buffers_back
 from recollect.progress import Stage, current_progress
 from storage.errors import Damaged
 from storage.format.listing import FolderEntry
@@ -110,6 +111,7 @@ def export_package(
     overwrite: bool,
 ) -> ExportedPackage:
     """Write a package of the private copy `collection` and as many of the media as can be had."""
+    give_large_buffers_back()
     names = {entry.name: name for name, entry in media.entries.items()}
     total = collection.stat().st_size + sum(entry.size for entry in media.entries.values())
     damaged: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import io
 import os
@@ -16,14 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.spec import AbstractBufferedFile
 
 from storage.errors import TargetUnreachable, TargetUnwritable
 from storage.stores import local_medium
 from storage.stores.address import open_outgoing_file, open_store
 from storage.stores.medium import UPLOAD_PART_BYTES
+from storage.stores.object_medium import ObjectMedium
 from storage.stores.outgoing_file import OutgoingFile
 from storage.stores.s3_medium import S3Medium
 from storage.stores.sftp_medium import SftpMedium
+from storage.stores.tree_medium import TreeMedium
 from storage.stores.trouble import RetryRule
 from tests.servers.process import free_port
 from tests.servers.rclone import SECRET, ftp_server, s3_server
@@ -238,6 +243,66 @@ def test_a_server_that_does_not_answer_is_told_without_its_password() -> None:
         open_outgoing_file(url, {"known_hosts": None}, retries=AT_ONCE).is_there()
     assert SECRET not in f"{told.value}{open_outgoing_file(url)!r}"
     assert told.value.code == "target-unreachable"
+
+
+# Filesystems that only fsspec knows
+
+
+class _Service(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """An object store as fsspec's libraries for them are: parts are put together when the file is closed."""
+
+    store: dict[str, Any] = {}  # noqa: RUF012 - its own, not the one of fsspec's memory
+    pseudo_dirs = [""]  # noqa: RUF012
+    sizes: list[int] = []  # noqa: RUF012
+
+    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **options: Any) -> Any:
+        if mode == "rb" or "data" in options:
+            return super()._open(path, mode, **options)
+        return _Parts(self, path, mode, block_size)
+
+
+class _Parts(AbstractBufferedFile):  # type: ignore[misc]
+    def _initiate_upload(self) -> None:
+        self.parts: list[bytes] = []
+
+    def _upload_chunk(self, final: bool = False) -> bool:
+        self.parts.append(self.buffer.getvalue())
+        self.fs.sizes.append(len(self.parts[-1]))
+        if final:
+            self.fs.pipe_file(self.path, b"".join(self.parts))
+        return True
+
+
+def test_an_object_of_any_service_is_there_when_its_file_was_closed_and_not_before() -> None:
+    service = _Service(skip_instance_cache=True)
+    medium = ObjectMedium(service, "/bucket/x")
+    service.mkdir("/bucket")
+
+    def outgoing(name: str) -> OutgoingFile:
+        return OutgoingFile(medium, name, f"gs://bucket/x/{name}", AT_ONCE)
+
+    broken_off(outgoing("a"), len(LARGE))
+    gc.collect()
+    assert list(medium.objects("")) == []
+    written(outgoing("a"), LARGE)
+    assert medium.read("a") == LARGE
+    assert max(service.sizes) <= UPLOAD_PART_BYTES
+    with pytest.raises(TargetUnwritable, match="it is there already"):
+        written(outgoing("a"), b"other")
+    broken_off(outgoing("a"), len(LARGE), replace=True)
+    gc.collect()
+    assert medium.read("a") == LARGE
+    written(outgoing("a"), b"other", replace=True)
+    assert medium.read("a") == b"other"
+
+
+def test_a_server_that_can_not_rename_in_one_step_keeps_no_part_of_a_file() -> None:
+    medium = TreeMedium(MemoryFileSystem(skip_instance_cache=True), f"/outgoing-{os.urandom(8).hex()}")
+    file = OutgoingFile(medium, "a", "webdav://host/a", AT_ONCE)
+    broken_off(file, len(LARGE))
+    assert list(medium.objects("")) == []
+    written(file, LARGE)
+    assert medium.read("a") == LARGE
 
 
 # What is no address of a file
