@@ -21,7 +21,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.spec import AbstractBufferedFile
 
 from storage.errors import TargetUnreachable, TargetUnwritable
-from storage.stores import local_medium
+from storage.stores import local_medium, outgoing_file
 from storage.stores.address import open_outgoing_file, open_store
 from storage.stores.medium import UPLOAD_PART_BYTES
 from storage.stores.object_medium import ObjectMedium
@@ -38,7 +38,14 @@ __all__ = ["places"]
 
 AT_ONCE = RetryRule(pause=lambda _: None)
 NAME = "Ada's package ü.colpkg"
-LARGE = random.Random(3).randbytes(2 * UPLOAD_PART_BYTES + 1_000_003)
+PART = 2**18
+LARGE = random.Random(3).randbytes(2 * PART + 100_003)
+"""Three parts, which are small here for the sake of time."""
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing_file, "UPLOAD_PART_BYTES", PART)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +72,7 @@ def file_at(place: RepositoryPlace, name: str = NAME) -> OutgoingFile:
 def written(file: OutgoingFile, content: bytes, *, replace: bool = False) -> None:
     with file.written(replace=replace) as out:
         rest = io.BytesIO(content)
-        while part := rest.read(3_000_001):
+        while part := rest.read(300_001):
             out.write(part)
 
 
@@ -128,7 +135,17 @@ def test_a_file_that_came_meanwhile_is_left_alone(place: RepositoryPlace) -> Non
     assert everything(place) == {NAME: 5}
 
 
-def test_memory_holds_a_few_parts_and_not_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["s3-rclone", "sftp-openssh", "sftp-rclone"])
+def test_parts_of_the_usual_size_arrive(places: Places, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    monkeypatch.setattr(outgoing_file, "UPLOAD_PART_BYTES", UPLOAD_PART_BYTES)
+    place = places.new(kind)
+    content = random.Random(6).randbytes(UPLOAD_PART_BYTES + 1_000_003)
+    written(file_at(place), content)
+    assert hashlib.sha256(place.open().read(NAME)).digest() == hashlib.sha256(content).digest()
+
+
+def test_memory_holds_a_few_parts_and_not_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outgoing_file, "UPLOAD_PART_BYTES", UPLOAD_PART_BYTES)
     part = random.Random(4).randbytes(1 << 20)
     tracemalloc.start()
     try:
