@@ -85,6 +85,8 @@ def _held_by(repository: Repository, ref: SnapshotRef, folder: Path, newer: Held
     stored = collection_of(manifest)
     if newer is not None and stored == newer.stored:
         return replace(newer, snapshot=ref.id)
+    # A step that is tried again finds what it left.
+    _copy_of(ref, folder).unlink(missing_ok=True)
     copy = stored_collection(repository, manifest, _copy_of(ref, folder), newer.copy if newer is not None else None)
     return Held(ref.id, stored, copy, ids_of_notes(copy.path))
 

@@ -32,7 +32,7 @@ def test_what_was_adopted_is_shown_and_what_could_not_be_fails_the_command(ankis
     assert title == f"Adopted into {ankis.repository}"
     assert heading.split()[:3] == ["Package", "Profile", "Taken"]
     assert re.match(rf"{FIRST}  Ada      2026-03-09 12:30  completed ", first)
-    assert re.match(rf"{SECOND}  Ada  +failed ", second)
+    assert re.match(rf"{SECOND}  Ada      2026-03-10 12:30  failed ", second)
     assert counts == "1 adopted, 1 failed"
     assert f"{SECOND} can't be used: it is empty" in ran.err
     assert "Traceback" not in ran.err

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from anki.collection import Collection
@@ -27,6 +28,7 @@ from tasks import vanished
 from tasks.catalog import SAFETY
 from tasks.job import memory_of
 from tasks.known_notes import KnownNotes, known_in, remembered
+from tests.faults.faulty_store import WRITING
 from tests.flows.chains.house import House, add_note, back_up_well, never, opened, through_faults
 from tests.profiles.desktop_log import NEW_HEADER, logging_deletions
 
@@ -364,6 +366,25 @@ def test_a_store_that_does_not_answer_costs_no_deletion(
     assert back_up("Ada").row.deletions_archived == 1
     assert told()["one"].last_snapshot == kept
     assert store.requests
+
+
+def test_an_archive_that_took_nothing_at_first_is_written_by_the_second_try(
+    house: House, kept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect calls a step again that met a fault which may pass; here it is called twice by hand."""
+    remove(house, "one")
+    store = through_faults(monkeypatch)
+    store.fail(WRITING, folder="deletions/")
+    archive = storing.deletion_log_archive
+
+    def tried_twice(*args: Any) -> Any:
+        with pytest.raises(StoreUnreachable):
+            archive(*args)
+        return archive(*args)
+
+    monkeypatch.setattr(storing, "deletion_log_archive", tried_twice)
+    assert back_up("Ada").outcome is Outcome.COMPLETED
+    assert told()["one"].last_snapshot == kept
 
 
 def raising(trouble: Exception) -> Callable[..., None]:
