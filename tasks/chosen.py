@@ -30,7 +30,7 @@ def chosen_profile(catalog: Catalog, profile: str | None, snapshots: Sequence[st
     names = ", ".join(dict.fromkeys(one.name for one in catalog.profiles))
     raise SnapshotUnknown(
         f"The repository {catalog.url} holds several profiles, and it was not said which one is meant",
-        f"Name the profile ({names}) or its key, or a snapshot by its id",
+        f"Name the profile ({names}), as PROFILE or with --profile as the command takes it, or a snapshot by its id",
     )
 
 
