@@ -144,6 +144,7 @@ def snapshot_id_at(moment: datetime) -> SnapshotId:
 
 def _last_if_nothing_changed(job: Job) -> str | None:
     """The last snapshot's id, when `stat` shows every file of the profile just as that run saw it."""
+    job.snapshots()  # a store that is away is found out before anything is copied
     last = job.last_run()
     looked_at = last.get("looked_at_s")
     if not isinstance(looked_at, float) or not 0 <= time.time() - looked_at < _LONGEST_TRUST_S:

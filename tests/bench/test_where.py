@@ -24,7 +24,8 @@ def test_what_native_code_computes_counts_for_the_function_that_called_it() -> N
         compress(bytes([number]) + b"some text that shrinks " * 200_000)
     seen = watcher.stop("compress")
     most = max(seen.spent, key=lambda spent: spent.computed)
-    assert most.function == "storage/format/compression.py: compress"
+    # It looks at samples first, in a function of their own, and which of the two was seen more often is chance.
+    assert most.function in {f"storage/format/compression.py: {name}" for name in ("compress", "_shrinks")}
     assert 0 < most.computed <= seen.computed
 
 
