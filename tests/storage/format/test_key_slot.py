@@ -217,7 +217,7 @@ def test_a_passphrase_needs_no_less_and_another_secret_no_more() -> None:
 @pytest.mark.parametrize(
     ("name", "slot_id"),
     [
-        (NAME, SLOT.id),
+        (slot_name("0123456789abcdef"), "0123456789abcdef"),
         ("keys/0123456789ABCDEF", None),
         ("keys/0123456789abcde", None),
         ("keys/x/0123456789abcdef", None),
