@@ -16,8 +16,8 @@ setup: $(VENV)/installed ## Create .venv with everything that Recollect needs
 backup: setup ## Back up every Anki profile of this machine (a sample where there is no Anki)
 	@$(BIN)/recollect backup --or-sample
 
-test: $(VENV)/installed-dev ## Run the tests
-	$(BIN)/python -m pytest -m "not torture"
+test: $(VENV)/installed-dev ## Run the tests, on all processors
+	$(BIN)/python -m pytest -m "not torture" --numprocesses=auto --dist=loadfile
 
 torture: $(VENV)/installed-dev ## Run the long tests
 	$(BIN)/python -m pytest -m torture --timeout=3600
