@@ -46,7 +46,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 lock: ## Resolve the lock files anew (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
-	uv pip compile pyproject.toml --group build --group dev --extra sftp --constraints requirements.lock \
+	uv pip compile pyproject.toml --group build --group dev --extra sftp --extra aws-blocks --constraints requirements.lock \
 		--universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements-dev.lock
 
 clean: ## Remove .venv and what the tools left behind (never a backup)
