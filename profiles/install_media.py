@@ -3,6 +3,10 @@
 The rule is additive (Anki's rslib/src/sync/media, changetracker.rs): a file that vanishes is taken as deleted by the
 next media sync and goes on every device, so nothing is ever removed; and a changed file is only seen when the
 folder's time and the second of its own time differ from what Anki remembers, so what is written gets a new time.
+
+What is not finished lies in a folder of its own inside the media folder: the one place that is always on the same disk,
+also where the media folder is a link or a mount, and that no media sync looks into (changetracker.rs skips folders). A
+file beside the others would be sent to every device if a killed run left it there.
 """
 
 from __future__ import annotations
@@ -26,6 +30,8 @@ from profiles.durable import sync_descriptor, sync_files_below, told_plainly
 from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable, TargetUnusable
 
 _UNFINISHED = re.compile(r"\.recollect-[0-9a-f]{16}\.tmp")
+"""A folder that holds one unfinished file; or such a file itself, from before it had a folder."""
+_IN_THE_MAKING = "file"
 # Left by file managers in folders that a person sees as empty.
 _LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file: devices, with any ending, and characters.
@@ -192,14 +198,15 @@ class _Folder:
 
 
 @contextmanager
-def _opened(folder: Path) -> Iterator[_Folder]:
+def _opened(folder: Path, *, within: _Folder | None = None) -> Iterator[_Folder]:
     if sys.platform == "win32":
         status = os.lstat(folder)
         if status.st_reparse_tag in (stat.IO_REPARSE_TAG_SYMLINK, stat.IO_REPARSE_TAG_MOUNT_POINT):
             raise NotADirectoryError(None, "it is a link to another place")
         yield _Folder(folder, None, status)
         return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    descriptor = os.open(folder.name, flags, dir_fd=within.descriptor) if within else os.open(folder, flags)
     try:
         yield _Folder(folder, descriptor, os.fstat(descriptor))
     finally:
@@ -234,11 +241,11 @@ def write_media_file(
 
 
 def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str, *, replacing: bool, synced: bool) -> None:
-    unfinished = place.at(f".recollect-{secrets.token_hex(8)}.tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with told_plainly(could_not):
-        descriptor = os.open(unfinished, flags, 0o666, dir_fd=place.descriptor)
-    try:
+    with ExitStack() as stack:
+        with told_plainly(could_not):
+            making = stack.enter_context(_making(place))
+            descriptor = os.open(making.at(_IN_THE_MAKING), flags, 0o666, dir_fd=making.descriptor)
         try:
             for part in parts:
                 with told_plainly(could_not):
@@ -255,29 +262,42 @@ def _write(place: _Folder, name: str, parts: Iterable[bytes], could_not: str, *,
         with told_plainly(could_not):
             if old is not None and written.st_mtime_ns // _SECOND_NS == old.st_mtime_ns // _SECOND_NS:
                 later = written.st_mtime_ns + _SECOND_NS
-                os.utime(unfinished, ns=(later, later), dir_fd=place.descriptor)
+                os.utime(making.at(_IN_THE_MAKING), ns=(later, later), dir_fd=making.descriptor)
             with _refusals_of_a_name(name):
                 if replacing:
-                    _rename(place, unfinished, name)
+                    _rename(making, place, name)
                 else:
-                    _add(place, unfinished, name)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(unfinished, dir_fd=place.descriptor)
-        raise
+                    _add(making, place, name)
 
 
-def _rename(place: _Folder, unfinished: str, name: str) -> None:
-    os.replace(unfinished, place.at(name), src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
+@contextmanager
+def _making(place: _Folder) -> Iterator[_Folder]:
+    """A folder inside the media folder for the file in the making; gone afterwards, with what is left of that."""
+    name = f".recollect-{secrets.token_hex(8)}.tmp"
+    os.mkdir(place.at(name), 0o700, dir_fd=place.descriptor)
+    try:
+        with _opened(place.path / name, within=place) as making:
+            try:
+                yield making
+            finally:
+                with suppress(OSError):
+                    os.unlink(making.at(_IN_THE_MAKING), dir_fd=making.descriptor)
+    finally:
+        with suppress(OSError):  # `finish_media` removes what could not be removed.
+            os.rmdir(place.at(name), dir_fd=place.descriptor)
 
 
-def _add(place: _Folder, unfinished: str, name: str) -> None:
+def _rename(making: _Folder, place: _Folder, name: str) -> None:
+    os.replace(making.at(_IN_THE_MAKING), place.at(name), src_dir_fd=making.descriptor, dst_dir_fd=place.descriptor)
+
+
+def _add(making: _Folder, place: _Folder, name: str) -> None:
     try:
         if place.descriptor is None:
-            Path(unfinished).rename(place.at(name))  # On Windows this never replaces.
+            Path(making.at(_IN_THE_MAKING)).rename(place.at(name))  # On Windows this never replaces.
             return
         try:
-            os.link(unfinished, name, src_dir_fd=place.descriptor, dst_dir_fd=place.descriptor)
+            os.link(_IN_THE_MAKING, name, src_dir_fd=making.descriptor, dst_dir_fd=place.descriptor)
         except FileExistsError:
             raise
         except OSError:
@@ -285,10 +305,7 @@ def _add(place: _Folder, unfinished: str, name: str) -> None:
             with _ADDING:
                 if _lstat_in(place, name) is not None:
                     raise FileExistsError from None
-                _rename(place, unfinished, name)
-        else:
-            with suppress(OSError):  # The file is in its place; `finish_media` removes the other name.
-                os.unlink(unfinished, dir_fd=place.descriptor)
+                _rename(making, place, name)
     except FileExistsError as error:
         raise MediaNameTaken(
             f"The media file {name!r} was not restored: since the plan was made {place.path} holds a file of that "
@@ -327,15 +344,15 @@ def finish_media(folder: Path, *, synced: bool = True) -> None:
 
     `synced` says that each of them was put on the disk itself when it was written; else that is done here.
 
-    Removes what killed runs left unfinished, which Anki would otherwise send to every device as media; then gives
-    the folder a time that differs in the millisecond from before, because that is what Anki's scan compares.
-    Raises TargetUnusable.
+    Removes what killed runs left unfinished; then gives the folder a time that differs in the millisecond from before,
+    because that is what Anki's scan compares. Raises TargetUnusable.
     """
     with told_plainly(f"The media folder {folder} could not be finished"), _opened(folder) as place:
         with os.scandir(place.itself) as entries:
-            unfinished = [entry.name for entry in entries if _UNFINISHED.fullmatch(entry.name)]
-        for name in unfinished:
-            os.unlink(place.at(name), dir_fd=place.descriptor)
+            found = [entry for entry in entries if _UNFINISHED.fullmatch(entry.name)]
+            unfinished = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
+        for name, is_folder in unfinished:
+            _remove_unfinished(place, name, is_folder=is_folder)
         later = max(time.time_ns(), place.status.st_mtime_ns + _MILLISECOND_NS)
         # Only the owner may set a time; for anyone else the files just written have moved it already.
         with suppress(PermissionError):
@@ -344,6 +361,17 @@ def finish_media(folder: Path, *, synced: bool = True) -> None:
             sync_files_below(folder)
         if place.descriptor is not None:
             sync_descriptor(place.descriptor)
+
+
+def _remove_unfinished(place: _Folder, name: str, *, is_folder: bool) -> None:
+    if not is_folder:
+        os.unlink(place.at(name), dir_fd=place.descriptor)
+        return
+    with _opened(place.path / name, within=place) as making, suppress(FileNotFoundError):
+        os.unlink(making.at(_IN_THE_MAKING), dir_fd=making.descriptor)
+    # What else lies in there is nothing of ours.
+    with suppress(OSError):
+        os.rmdir(place.at(name), dir_fd=place.descriptor)
 
 
 def prepare_empty_target(target: Path) -> None:

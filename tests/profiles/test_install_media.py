@@ -6,9 +6,11 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -480,6 +482,9 @@ def test_finishing_moves_the_folders_time_by_a_millisecond_or_more_even_against_
 
 def test_finishing_removes_what_a_killed_restore_left_and_nothing_else(media: Path) -> None:
     (media / ".recollect-0123456789abcdef.tmp").write_bytes(b"half")
+    for left in (".recollect-1123456789abcdef.tmp", ".recollect-2123456789abcdef.tmp"):
+        (media / left).mkdir()
+    (media / ".recollect-1123456789abcdef.tmp" / "file").write_bytes(b"half")
     kept = [".recollect-notes.tmp", "a.recollect-0123456789abcdef.tmp", ".recollect-0123456789abcdef.tmp.jpg", "a.jpg"]
     for name in kept:
         (media / name).write_bytes(b"kept")
@@ -487,18 +492,50 @@ def test_finishing_removes_what_a_killed_restore_left_and_nothing_else(media: Pa
     assert sorted(entry.name for entry in media.iterdir()) == sorted(kept)
 
 
-def test_what_a_killed_write_leaves_is_what_finishing_removes(media: Path) -> None:
-    seen: list[str] = []
+@POSIX_ONLY
+def test_finishing_follows_no_link_and_removes_nothing_that_another_put_into_a_folder(
+    media: Path, tmp_path: Path
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (media / ".recollect-0123456789abcdef.tmp").symlink_to(outside)
+    another_s = media / ".recollect-1123456789abcdef.tmp"
+    another_s.mkdir()
+    for precious in (outside / "file", another_s / "precious"):
+        precious.write_bytes(b"precious")
+    finish_media(media)
+    assert (outside / "file").exists()
+    assert [path.relative_to(media) for path in media.rglob("*")] == [
+        another_s.relative_to(media),
+        (another_s / "precious").relative_to(media),
+    ]
 
+
+def test_what_a_killed_write_leaves_is_what_finishing_removes(media: Path, tmp_path: Path) -> None:
     def parts() -> Iterator[bytes]:
         yield b"half"
-        seen.extend(entry.name for entry in media.iterdir())
+        shutil.copytree(media, tmp_path / "as killed here")
 
     write_media_file(media, "card.jpg", parts())
-    assert len(seen) == 1
-    (media / seen[0]).write_bytes(b"left by a kill")
-    finish_media(media)
+    left = [path for path in (tmp_path / "as killed here").rglob("*") if path.is_file()]
+    assert [path.read_bytes() for path in left] == [b"half"]
+    finish_media(tmp_path / "as killed here")
+    assert list((tmp_path / "as killed here").iterdir()) == []
     assert [entry.name for entry in media.iterdir()] == ["card.jpg"]
+
+
+def test_what_is_unfinished_is_no_media_file_to_anki(media: Path, tmp_path: Path) -> None:
+    def parts() -> Iterator[bytes]:
+        yield b"half"
+        with closing(Collection(str(tmp_path / "collection.anki2"))) as anki:
+            found = anki.media.check()
+            assert (list(found.unused), list(found.missing)) == (["other.jpg"], [])
+            anki.export_collection_package(str(tmp_path / "out.colpkg"), include_media=True, legacy=True)
+        with zipfile.ZipFile(tmp_path / "out.colpkg") as package:
+            assert package.read("media") == b'{"0":"other.jpg"}'
+
+    write_media_file(media, "other.jpg", [b"other"])
+    write_media_file(media, "card.jpg", parts())
 
 
 def test_finishing_a_folder_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:

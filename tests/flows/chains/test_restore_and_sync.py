@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from tests.flows.chains.house import (
     fronts,
     opened,
 )
+from tests.flows.chains.killed_runs import runs_of
 from tests.servers.anki_sync import AnkiSyncServer, anki_sync_server
 
 # One for each test: they share a server, and no user sees another's.
@@ -99,7 +101,7 @@ class Devices:
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
 def content_of(collection: Path) -> Content:
@@ -319,6 +321,23 @@ def test_a_profile_lost_with_its_folder_gets_from_the_server_what_came_after_the
     merged = {**as_backed_up, **media}
     assert devices.media_of(devices.home) == devices.media_of(devices.phone) == merged
     assert devices.media_on_the_server() == merged
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_what_a_killed_restore_left_half_written_is_sent_to_no_server_and_no_device(devices: Devices) -> None:
+    house, media = devices.house, devices.house.media()
+    before = {path.name for path in media.iterdir()}
+    places = [str(house.base), house.repo, str(house.cache), str(house.config)]
+    with runs_of("tests.flows.chains.restoring_process", *places, devices.snapshot) as runs:
+        assert runs.killed_at("1 tasks.restore_media, profiles.durable.sync_descriptor: fsync")
+    left = [path for path in media.rglob("*") if path.is_file() and path.name not in before]
+    assert any(path.stat().st_size for path in left)
+
+    devices.sync_all_media()
+    assert not [name for name in devices.media_on_the_server() if name.startswith(".recollect-")]
+    assert set(devices.media_on_the_server()) == set(devices.media_of(devices.phone)) == before
+    devices.restore_well()
+    assert not list(media.glob(".recollect-*"))
 
 
 def test_what_is_prevented_an_older_media_folder_put_in_place_by_hand_deletes_what_is_newer_everywhere(
