@@ -259,7 +259,8 @@ def _add_media(place: Path, mirrored: frozenset[str], living: Path) -> tuple[tup
     ):
         troubles = dict(zip(names, pool.map(lambda name: _add_file(place / name, living), names), strict=True))
     added = tuple(name for name, trouble in troubles.items() if trouble is None)
-    if added:
+    # What a killed run has left is to go also where it had added everything.
+    if living.is_dir():
         finish_media(living)
     return added, tuple(trouble for trouble in troubles.values() if trouble)
 

@@ -628,6 +628,27 @@ def test_killed_at_any_step_the_collection_is_as_before_or_complete_and_it_can_b
         assert not list(lost.collection.parent.glob(".recollect*"))
 
 
+def test_what_a_killed_run_left_among_the_media_goes_though_there_is_none_to_add(lost: Lost) -> None:
+    add_to_collection(lost.package, lost.collection, lost.scratch)
+    with opened(lost.collection) as anki:
+        anki.remove_notes(anki.find_notes("note:Vocabulary or tag:pictured"))
+    left = lost.media / ".recollect-0123456789abcdef.tmp"
+    left.mkdir()
+    (left / "file").write_bytes(b"half")
+    added = add_to_collection(lost.package, lost.collection, lost.scratch)
+    assert added.new == len(lost.notes)
+    assert added.media == ()
+    assert not left.exists()
+
+
+def test_a_profile_without_a_media_folder_gets_none_for_notes_that_have_no_media(lost: Lost) -> None:
+    bare = note_ids(lost.copy, "note:Vocabulary")
+    cut(lost.copy, bare, lost.package, lost.scratch)
+    shutil.rmtree(lost.media)
+    assert add_to_collection(lost.package, lost.collection, lost.scratch).new == len(bare)
+    assert not lost.media.exists()
+
+
 @POSIX_ONLY
 def test_what_a_crashed_anki_left_in_its_log_is_kept(lost: Lost) -> None:
     crash = (
