@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,20 @@ def sync_files_below(folder: Path) -> None:
         for _ in pool.map(sync_file, files):
             pass
     sync_folder(folder)
+
+
+def take_over_owner_and_mode(path: Path, model: Path) -> None:
+    """Give a file that its owner alone may read to the owner of `model`, with its mode; as far as the system lets us.
+
+    The mode stays where the owner and group can't be given: it may tell of another group than the file then has.
+    """
+    if sys.platform == "win32":
+        return  # The folder's access list is inherited.
+    given, own = model.stat(), path.stat()
+    with suppress(PermissionError):
+        if (own.st_uid, own.st_gid) != (given.st_uid, given.st_gid):
+            os.chown(path, given.st_uid, given.st_gid)
+        path.chmod(stat.S_IMODE(given.st_mode) & 0o666 | 0o600)
 
 
 @contextmanager

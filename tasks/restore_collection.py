@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from profiles.collection_copy import SourceStamp, stamp
-from profiles.durable import told_plainly
+from profiles.durable import take_over_owner_and_mode, told_plainly
 from profiles.errors import SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
 from recollect.progress import current_progress
@@ -64,7 +64,10 @@ def restore_collection(
 
 @step("restore-deletion-log", retried=True)
 def restore_deletion_log(repository: Repository, manifest: Manifest, folder: Path) -> None:
-    """Put deleted.txt into a new folder; one that is there already goes on by itself."""
+    """Put deleted.txt where there is none; one that is there already goes on by itself.
+
+    It holds what notes held, so whoever may read the collection beside it may read it, and nobody else.
+    """
     stored = manifest.file(DELETION_LOG)
     target = folder / DELETION_LOG
     if stored is None or target.exists():
@@ -73,6 +76,7 @@ def restore_deletion_log(repository: Repository, manifest: Manifest, folder: Pat
     with told_plainly(f"{target} could not be written"):
         try:
             retrieve_file(repository, stored, prepared, lambda _: None)
+            take_over_owner_and_mode(prepared, folder / COLLECTION)
             prepared.replace(target)
         finally:
             prepared.unlink(missing_ok=True)

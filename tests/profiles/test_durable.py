@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from profiles import durable
-from profiles.durable import sync_file, sync_files_below, sync_folder, told_plainly
+from profiles.durable import sync_file, sync_files_below, sync_folder, take_over_owner_and_mode, told_plainly
 from profiles.errors import TargetUnusable
 
 
@@ -77,3 +77,38 @@ def test_files_below_a_folder_are_put_on_the_disk_whichever_way_the_system_has(
     synced.clear()
     sync_files_below(tmp_path)
     assert sorted(map(str, synced)) == sorted(map(str, [tmp_path, *tmp_path.glob("*.jpg")]))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    (tmp_path / "model").touch()
+    (tmp_path / "private").touch(mode=0o600)
+    return tmp_path / "model"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+@pytest.mark.parametrize(("mode", "taken"), [(0o600, 0o600), (0o644, 0o644), (0o4755, 0o644), (0o040, 0o640)])
+def test_a_file_takes_over_who_may_read_and_write_and_nothing_else(model: Path, mode: int, taken: int) -> None:
+    model.chmod(mode)
+    take_over_owner_and_mode(model.with_name("private"), model)
+    assert model.with_name("private").stat().st_mode & 0o7777 == taken
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_is_given_to_the_owner_of_another(model: Path) -> None:
+    os.chown(model, 1234, 2345)
+    take_over_owner_and_mode(model.with_name("private"), model)
+    given = model.with_name("private").stat()
+    assert (given.st_uid, given.st_gid) == (1234, 2345)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may give files away")
+def test_a_file_that_can_not_be_given_away_stays_private(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    model.chmod(0o664)
+    os.chown(model, 1234, 2345)
+    monkeypatch.setattr(os, "chown", refused)
+    take_over_owner_and_mode(model.with_name("private"), model)
+    assert model.with_name("private").stat().st_mode & 0o777 == 0o600

@@ -63,6 +63,30 @@ def stamps_of(collection: Path) -> tuple[int, int, int]:
         return int(mod), int(schema), int(synced)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_deletion_log_that_comes_back_is_for_whoever_may_read_the_collection(house: House, mode: int) -> None:
+    back_up_well()
+    log, present = house.folder() / "deleted.txt", (house.folder() / "deleted.txt").read_bytes()
+    house.collection().chmod(mode)
+    log.unlink()
+    restored_well("Ada")
+    assert log.read_bytes() == present
+    assert log.stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+def test_a_deletion_log_that_is_there_stays_as_it_is(house: House) -> None:
+    back_up_well()
+    log = house.folder() / "deleted.txt"
+    log.write_bytes(b"what went since")
+    log.chmod(0o640)
+    before = log.stat()
+    restored_well("Ada")
+    assert log.read_bytes() == b"what went since"
+    assert (log.stat().st_mode, log.stat().st_ino) == (before.st_mode, before.st_ino)
+
+
 # Into an empty folder
 
 
