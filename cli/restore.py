@@ -170,5 +170,7 @@ def _plan_json(plan: RestorePlan) -> dict[str, object]:
         "holds_media": not plan.without_media,
         **{f"media_{action}": plan.media.count(action) for action in MediaAction},
         "media_trashed": list(plan.media.surplus),
+        "media_deleted_by_next_sync": list(plan.media.foreseen.names),
+        "media_sync_unclear": plan.media.foreseen.unclear,
         "difference": None if plan.difference is None else collection_json(plan.difference),
     }

@@ -79,6 +79,12 @@ class MediaNameTaken(MediaLeftOut):
     """A media file that was to be added finds another at its name."""
 
 
+class MediaSyncUnclear(ProfileError):
+    """It can't be told what the next media sync would take for deleted."""
+
+    code = "media-sync-unclear"
+
+
 class PackageUnusable(ProfileError):
     """A package of Anki's can't be read, being damaged, hostile or of another kind, or can't be made."""
 

@@ -24,6 +24,7 @@ from storage.listings import LostRange
 from storage.repository import Repository
 from storage.retrieval import folder_entries, holds_entry, retrieve_entries
 from tasks.media import MEDIA_FOLDER
+from tasks.media_sync import NONE_FORESEEN, ForeseenDeletions, foresee_media_sync
 from tasks.sentences import first
 from tasks.step import step
 
@@ -57,6 +58,8 @@ class MediaPlan:
     """Files that the snapshot does not hold, and that go to Anki's trash for media."""
     bytes_added: int = 0
     """How much more room it takes, not counting what is replaced."""
+    foreseen: ForeseenDeletions = NONE_FORESEEN
+    """What the next media sync of that profile deletes everywhere."""
 
     def count(self, action: MediaAction) -> int:
         """How many files that is done to."""
@@ -73,6 +76,7 @@ class MediaPlan:
             *([f"Media files that can't be listed, and are not restored: {self.lost_files}"] if self.lost else []),
             *first([f"Not listed are those {names}" for names in self.lost]),
             *([f"Media files left out: {len(left_out)}", *first(left_out)] if left_out else []),
+            *self.foreseen.remarks(),
         ]
 
 
@@ -93,12 +97,19 @@ class RestoredMedia:
 
 
 def plan_media_restore(
-    repository: Repository, manifest: Manifest, folder: Path, *, matching: Sequence[str] = (), exact: bool = False
+    repository: Repository,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    matching: Sequence[str] = (),
+    exact: bool = False,
+    synced: bool = False,
 ) -> MediaPlan:
     """Compare the snapshot's media with those in `folder`, by content.
 
     With patterns (of the shell) only files whose names match one of `matching` count. `exact` means that what the
-    snapshot does not hold goes; raises MediaUncertain where that can't be told for sure.
+    snapshot does not hold goes; raises MediaUncertain where that can't be told for sure. A folder that is `synced` is
+    that of a profile of Anki's.
     """
     # A media folder that its owner moved to another disk is a link; what lies behind it is meant.
     resolved = Path(os.path.realpath(folder))
@@ -110,7 +121,8 @@ def plan_media_restore(
     except Damaged as trouble:
         if exact:
             raise _unsure(manifest, str(trouble.problem)) from trouble
-        return MediaPlan(resolved, (), lacking, trouble)
+        foreseen = foresee_media_sync(folder, {}) if synced else NONE_FORESEEN
+        return MediaPlan(resolved, (), lacking, trouble, foreseen=foreseen)
     listed = len(entries) + len(nameless)
     surplus = _surplus(manifest, entries, nameless, resolved, lacking=lacking, lost=lost) if exact else ()
     if matching:
@@ -120,6 +132,7 @@ def plan_media_restore(
     steps = plan_media(wanted, resolved, lambda path, name: _same(repository, path, entries[name]))
     stored = manifest.folder(MEDIA_FOLDER)
     added = sum(entries[step.name].size for step in steps if step.action is MediaAction.ADD)
+    coming = {step.name: entries[step.name].size for step in steps if step.writes}
     return MediaPlan(
         resolved,
         (*steps, *nameless),
@@ -128,6 +141,7 @@ def plan_media_restore(
         lost_files=stored.entries.count - listed if stored and lost else 0,
         surplus=surplus,
         bytes_added=added,
+        foreseen=foresee_media_sync(folder, coming) if synced else NONE_FORESEEN,
     )
 
 

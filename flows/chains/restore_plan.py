@@ -146,7 +146,8 @@ class RestorePlan:
         if not self.wanted.media:
             return ["media files: none is touched"]
         if self.without_media:
-            return [f"media files: {WITHOUT_MEDIA}" + (", so those there stay as they are" if self.profile else "")]
+            stay = ", so those there stay as they are" if self.profile else ""
+            return [f"media files: {WITHOUT_MEDIA}{stay}", *self.media.remarks()]
         written = (MediaAction.ADD, MediaAction.REPLACE, MediaAction.KEEP)
         counts = ", ".join(f"{self.media.count(action)} to {action}" for action in written)
         of_which = f" (those that match {some_names(self.wanted.patterns)})" if self.wanted.patterns else ""
@@ -185,7 +186,7 @@ def plan_restore(
     manifest = repository.manifest(choose_snapshot(stored, snapshot))
     profile, adds_profile = _restored_profile(to, stored, local)
     folder = profile.folder if profile else _empty_folder(to)
-    media = _plan_media(repository, manifest, folder / MEDIA_FOLDER, wanted)
+    media = _plan_media(repository, manifest, folder / MEDIA_FOLDER, wanted, synced=profile is not None)
     namesakes = tuple(one for one in catalog.profiles if one.name == stored.name and one.key != stored.key)
     plan = RestorePlan(manifest, folder, profile, media, adds_profile, wanted, namesakes)
     replaced = to is None and wanted.collection
@@ -198,7 +199,7 @@ def plan_restore(
         return replace(plan, not_compared=str(trouble))
 
 
-def _plan_media(repository: Repository, manifest: Manifest, folder: Path, wanted: Wanted) -> MediaPlan:
+def _plan_media(repository: Repository, manifest: Manifest, folder: Path, wanted: Wanted, *, synced: bool) -> MediaPlan:
     if not wanted.media:
         return MediaPlan(folder, ())
     if manifest.folder(MEDIA_FOLDER) is None and not wanted.collection:
@@ -206,7 +207,9 @@ def _plan_media(repository: Repository, manifest: Manifest, folder: Path, wanted
             f"The snapshot {manifest.id} holds no media, so none can be restored of it",
             "Name a snapshot that `recollect snapshots` shows with media files",
         )
-    return plan_media_restore(repository, manifest, folder, matching=wanted.patterns, exact=wanted.exact_media)
+    return plan_media_restore(
+        repository, manifest, folder, matching=wanted.patterns, exact=wanted.exact_media, synced=synced
+    )
 
 
 def _restored_profile(to: Target, stored: StoredProfile, local: Profile | None) -> tuple[Profile | None, bool]:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from anki.collection import Collection
+
+from profiles.media_sync_record import MEDIA_SYNC_RECORD
 from storage.format.audit_row import AUDIT_COLUMNS
 from tests.cli.desk import Desk
 
@@ -73,6 +78,22 @@ def test_the_plan_of_exact_media_names_all_that_would_go(stocked: Desk) -> None:
     assert ran.code == 0
     assert "'mine alone.png'" in ran.err
     assert (stocked.base / "Ada" / "media.trash" / "mine alone.png").exists()
+
+
+def test_the_plan_tells_programs_what_the_next_media_sync_deletes(stocked: Desk) -> None:
+    ada = stocked.base / "Ada"
+    asked = ("restore", "Ada", "--in-place", "--plan", "--json")
+    with closing(Collection(str(ada / "collection.anki2"))) as anki:
+        anki.media.write_data("gone.png", b"gone")
+    (ada / "collection.media" / "gone.png").unlink()
+    with closing(sqlite3.connect(ada / MEDIA_SYNC_RECORD, isolation_level=None)) as record:
+        record.execute("update meta set lastUsn = 1")
+    plan = stocked.call(*asked).json
+    assert (plan["media_deleted_by_next_sync"], plan["media_sync_unclear"]) == (["gone.png"], None)
+    (ada / MEDIA_SYNC_RECORD).write_bytes(b"no database")
+    plan = stocked.call(*asked).json
+    assert plan["media_deleted_by_next_sync"] == []
+    assert MEDIA_SYNC_RECORD in plan["media_sync_unclear"]
 
 
 def test_a_part_is_restored_by_its_pattern(stocked: Desk) -> None:

@@ -17,6 +17,7 @@ from flows.chains.restore import SYNC_ADVICE, restore
 from flows.chains.restore_plan import RestorePlan, plan_restore
 from profiles.errors import MediaLeftOut
 from profiles.lock_probe import holder_of
+from profiles.media_sync_record import MEDIA_SYNC_RECORD
 from recollect.errors import RecollectError
 from storage.errors import NotARepository, StoreFull, StoreReadOnly, StoreUnreachable
 from storage.format.audit_row import Outcome
@@ -85,6 +86,16 @@ def test_a_deletion_log_that_is_there_stays_as_it_is(house: House) -> None:
     restored_well("Ada")
     assert log.read_bytes() == b"what went since"
     assert (log.stat().st_mode, log.stat().st_ino) == (before.st_mode, before.st_ino)
+
+
+def test_a_media_sync_that_nothing_can_be_foretold_of_costs_a_line_and_not_the_restore(house: House) -> None:
+    back_up_well()
+    (house.folder() / MEDIA_SYNC_RECORD).write_bytes(b"no database")
+    said = "Whether the next media sync deletes media files elsewhere can't be told: "
+    assert said in plan_restore(house.repository, "Ada").as_text()
+    report = restored_well("Ada")
+    assert [remark for remark in report.remarks if remark.startswith(said)]
+    assert (house.folder() / MEDIA_SYNC_RECORD).read_bytes() == b"no database"
 
 
 # Into an empty folder

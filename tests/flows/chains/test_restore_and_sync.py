@@ -17,10 +17,12 @@ from pathlib import Path
 import pytest
 
 from flows.chains.restore import restore
-from flows.chains.restore_plan import Wanted
+from flows.chains.restore_plan import Wanted, plan_restore
 from flows.chains.undo import undo
+from profiles.media_sync_record import MEDIA_SYNC_RECORD
 from profiles.unicase import register
 from storage.format.audit_row import Outcome
+from tasks.media_sync import ForeseenDeletions
 from tests.flows.chains.house import (
     COLLECTION,
     MEDIA,
@@ -321,6 +323,59 @@ def test_a_profile_lost_with_its_folder_gets_from_the_server_what_came_after_the
     merged = {**as_backed_up, **media}
     assert devices.media_of(devices.home) == devices.media_of(devices.phone) == merged
     assert devices.media_on_the_server() == merged
+
+
+def test_what_is_neither_here_nor_restored_is_foretold_to_go_and_goes_everywhere(devices: Devices) -> None:
+    (devices.house.media() / "since.png").unlink()
+    plan = plan_restore(devices.house.repository, "Ada", devices.snapshot)
+    assert plan.media.foreseen == ForeseenDeletions(("since.png",))
+    assert "neither here nor restored: 1 ('since.png')" in plan.as_text()
+    report = restore("Ada", devices.snapshot)
+    assert set(plan.media.foreseen.remarks()) <= set(report.remarks)
+
+    before = {*devices.media_on_the_server(), *devices.media_of(devices.phone)}
+    devices.sync_all_media()
+    wanted = (before | files_in(devices.by_hand / MEDIA).keys()) - {"since.png"}
+    assert devices.media_on_the_server().keys() == devices.media_of(devices.phone).keys() == wanted
+
+
+def test_what_was_foretold_to_go_stays_where_the_record_was_moved_away_as_the_plan_says(devices: Devices) -> None:
+    before = devices.media_on_the_server()
+    (devices.house.media() / "since.png").unlink()
+    devices.restore_well()
+    record = devices.house.folder() / MEDIA_SYNC_RECORD
+    record.rename(devices.scratch / "moved away")
+    assert plan_restore(devices.house.repository, "Ada", devices.snapshot).media.foreseen == ForeseenDeletions()
+
+    devices.sync_all_media()
+    wanted = {**files_in(devices.by_hand / MEDIA), **before}
+    assert devices.media_on_the_server() == devices.media_of(devices.phone) == wanted
+    assert devices.media_of(devices.home) == wanted
+
+
+def test_a_newer_file_on_the_server_comes_back_though_its_name_was_foretold_to_go(devices: Devices) -> None:
+    (devices.house.media() / "since.png").unlink()
+    drawn_anew = devices.phone.with_name(MEDIA) / "since.png"
+    drawn_anew.unlink()
+    drawn_anew.write_bytes(b"drawn anew on the phone")
+    with opened(devices.phone) as anki:
+        devices.server.sync_media(anki, devices.user)
+    devices.restore_well()
+
+    devices.sync_all_media()
+    assert devices.media_of(devices.home)["since.png"] == b"drawn anew on the phone"
+    assert devices.media_on_the_server()["since.png"] == b"drawn anew on the phone"
+
+
+def test_nothing_is_foretold_to_go_that_the_restore_brings_back(devices: Devices) -> None:
+    empty(devices.house.media())
+    as_backed_up = files_in(devices.by_hand / MEDIA)
+    everything = plan_restore(devices.house.repository, "Ada", devices.snapshot).media.foreseen.names
+    assert everything == ("since.png",)
+    only = Wanted(only=("collection", "red.png"))
+    some = plan_restore(devices.house.repository, "Ada", devices.snapshot, wanted=only).media.foreseen.names
+    # Of those that were taken away since by a person, a sync has told everybody.
+    assert set(some) == {*as_backed_up, "since.png"} - {"red.png", "blue.png"}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
