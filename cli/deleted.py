@@ -129,7 +129,9 @@ def deleted(
                 say(f"{count(len(notes) - limit)} more went before these: search for what you miss, or raise --limit")
             if any(note.how is How.REPLACED for note in notes[:limit]):
                 say("Replaced: the collection was, by a restore or a one-way sync; nobody deleted the note by itself")
-            say("To have notes back, with their cards and reviews: `recollect recover NOTE_ID... --into`")
+            # Where there are several profiles, one was named here, and has to be there.
+            whose = f" --profile {profile!r}" if profile is not None else ""
+            say(f"To have notes back, with their cards and reviews: `recollect recover NOTE_ID...{whose} --into`")
         else:
             for file in written:
                 show_text(str(file))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from anki.notes import NoteId
 
 from cli.deleted import moment_named
 from tests.cli.desk import Desk
-from tests.flows.chains.house import add_note, opened
+from tests.flows.chains.house import add_note, fronts, opened
 
 OWN_ID = 1_600_000_000_000
 COLUMNS = {
@@ -55,7 +57,14 @@ def test_deleted_notes_are_listed_with_how_they_went_and_how_to_have_them_back(d
     assert "Doomed" in rows[0]
     assert "in a doomed deck" in rows[0]
     assert "deleted here" in rows[1]
-    assert "recollect recover NOTE_ID... --into" in ran.err
+    assert "`recollect recover NOTE_ID... --profile 'Ada' --into`" in ran.err
+
+
+def test_what_the_list_advises_brings_a_note_back_though_there_are_several_profiles(deleting: Desk) -> None:
+    (advised,) = re.findall(r"`(recollect recover .*)`", deleting.call("deleted", "Ada", "--text", "doomed").err)
+    _, *words = shlex.split(advised.replace("NOTE_ID...", str(OWN_ID)))
+    assert deleting.call(*words, "--yes").code == 0
+    assert "in a <b>doomed</b> deck" in fronts(deleting.base / "Ada" / "collection.anki2")
 
 
 def test_a_long_list_is_cut_and_says_so(deleting: Desk) -> None:
@@ -111,7 +120,9 @@ def test_the_only_profile_need_not_be_named(deleting: Desk) -> None:
     for folder in (deleting.repository / "snapshots").glob("Ben-*"):
         for manifest in folder.iterdir():
             manifest.unlink()
-    assert "Doomed" in deleting.call("deleted").out
+    ran = deleting.call("deleted")
+    assert "Doomed" in ran.out
+    assert "`recollect recover NOTE_ID... --into`" in ran.err
 
 
 def test_files_for_anki_hold_deck_and_guid_where_they_are_known(deleting: Desk) -> None:
