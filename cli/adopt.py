@@ -70,7 +70,8 @@ def adopt(
     """Make snapshots of the backups that Anki has written (.colpkg), each of its own time.
 
     Without PATH these are the automatic backups of every profile on this computer. Anki's files stay as they are. What
-    was adopted before is not adopted twice; a package that can't be used stops no other.
+    was adopted before is not adopted twice; a package that can't be used stops no other. Notes that were deleted
+    between one and the next are then listed by `recollect deleted`.
 
     Example: recollect adopt ~/Downloads/collection-2026-01-31@18-05-09.colpkg --profile Ada
     """

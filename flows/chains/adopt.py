@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flows.chains.deletions import archive_deletions_around
 from profiles.errors import SourceBusy
+from recollect.errors import RecollectError
 from storage.errors import NoRepositoryYet, StorageError
 from storage.format.audit_row import Outcome
+from storage.format.manifest import ProfileKey, SnapshotId
 from storage.repository import Repository
 from tasks.adopt_package import adopt_package
 from tasks.adopted_before import remember_adopted
@@ -70,6 +73,8 @@ def adopt(paths: Sequence[Path] = (), profile: str | None = None, repository_nam
 
     `paths` and `profile` as in `plan_adoption`. What was adopted before is not adopted again, and leaves no audit row;
     what was let go since comes back only if a path names it.
+
+    Notes that went between an adopted snapshot and the next are archived, as a backup does with its own.
     """
     repository = open_named(repository_name, create=True)
     plan = plan_packages(repository, paths, profile)
@@ -89,7 +94,35 @@ def adopt(paths: Sequence[Path] = (), profile: str | None = None, repository_nam
             if left := len(plan.packages) - len(ended):
                 remarks.append(f"Packages that were not tried after that: {left}")
             break
-    return Adoption(tuple(ended), tuple(remarks))
+    return Adoption(tuple(ended), (*remarks, *_archive_deletions(ended, repository_name)))
+
+
+def _archive_deletions(ended: Sequence[AdoptedPackage], repository_name: str) -> Iterator[str]:
+    """Archive what went between the snapshots that were just adopted and their neighbours; tell what became of that."""
+    adopted: dict[ProfileKey, set[SnapshotId]] = {}
+    names: dict[ProfileKey, str] = {}
+    for package in ended:
+        key, row = package.planned.owner.key, package.report.row
+        if row.outcome is Outcome.COMPLETED and row.snapshot is not None:
+            adopted.setdefault(key, set()).add(SnapshotId(row.snapshot))
+            names[key] = row.profile
+    for key, snapshots in adopted.items():
+        try:
+            looked = archive_deletions_around(key, snapshots, repository_name)
+        except RecollectError as trouble:
+            yield _not_archived(names[key], trouble.problem)
+            continue
+        if looked is not None:
+            yield from looked.remarks
+            failed = looked.outcome is Outcome.FAILED
+            yield _not_archived(names[key], looked.message) if failed else f"{names[key]}: {looked.message}"
+
+
+def _not_archived(name: str, why: str) -> str:
+    return (
+        f"Notes of {name} that went between the adopted snapshots are not in the deletion archive: {why}. Run "
+        f"`recollect deleted {name!r} --rescan` later"
+    )
 
 
 def _adopted(repository: Repository, planned: PlannedPackage, place: str) -> tuple[Report, bool]:

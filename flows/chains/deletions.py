@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
+from storage.format.manifest import ProfileKey, SnapshotId
+from storage.repository import Repository
 from tasks.audit import Report, audited
-from tasks.catalog import read_catalog
+from tasks.catalog import StoredProfile, read_catalog
 from tasks.chosen import chosen_profile
 from tasks.deleted_notes import DeletedNotes
 from tasks.deleted_notes import deleted_notes as notes_of
 from tasks.place import open_named
+from tasks.rescan_deletions import Runs, all_of, next_to
 from tasks.rescan_deletions import rescan_deletions as rescan
 
 
@@ -38,13 +42,27 @@ def rescan_deletions(profile: str | None = None, repository_name: str = "default
     """
     repository = open_named(repository_name)
     whose = chosen_profile(read_catalog(repository), profile)
+    return _rescan(repository, whose, all_of(whose.refs))
+
+
+def archive_deletions_around(
+    profile: ProfileKey, snapshots: Collection[SnapshotId], repository_name: str = "default"
+) -> Report | None:
+    """As `rescan_deletions`, with those snapshots and their neighbours alone; None where they have no neighbours."""
+    repository = open_named(repository_name)
+    whose = chosen_profile(read_catalog(repository), profile)
+    runs = next_to(whose.refs, snapshots)
+    return _rescan(repository, whose, runs) if runs else None
+
+
+def _rescan(repository: Repository, whose: StoredProfile, runs: Runs) -> Report:
     with audited("deletion-log-archive", whose.name, repository) as audit:
         audit.profile_key = whose.key
         with audit.timed("deletion_log_archive"):
-            archived = rescan(repository, whose)
+            archived = rescan(repository, whose, runs)
         audit.note(deletions_archived=archived.notes)
         audit.remarks += archived.remarks
-        looked = f"{len(whose.refs)} snapshots were compared"
+        looked = f"{sum(map(len, runs))} snapshots were compared"
         if archived.notes:
             new = "1 deleted note is" if archived.notes == 1 else f"{archived.notes} deleted notes are"
             audit.completed(f"{looked}: {new} new to the archive")

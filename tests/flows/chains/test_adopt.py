@@ -19,6 +19,7 @@ from anki.collection import AddNoteRequest
 
 from flows.chains import adopt as chain
 from flows.chains.adopt import adopt, plan_adoption
+from flows.chains.deletions import deleted_notes, rescan_deletions
 from flows.chains.forget import forget
 from profiles.errors import ProfileUnknown
 from profiles.packages.layout import Layout
@@ -372,6 +373,61 @@ def test_a_repository_that_is_full_ends_it_and_says_how_many_were_not_tried(
     assert result.remarks == ("Packages that were not tried after that: 2",)
 
 
+# What went between them
+
+
+def a_day(house: House, day: int, *, without: str) -> None:
+    with opened(house.collection()) as anki:
+        gone = anki.find_notes(f'front:"{without}"')
+        assert len(gone) == 1
+        anki.remove_notes(gone)
+    automatic(house, f"backup-2026-03-{day:02}-10.00.00.colpkg")
+
+
+def test_what_was_deleted_between_adopted_backups_and_up_to_the_first_of_ours_can_be_had_back(house: House) -> None:
+    for front in ("one", "two", "three"):
+        add_note(house.collection(), front)
+    automatic(house, "backup-2026-03-08-10.00.00.colpkg")
+    a_day(house, 9, without="one")
+    a_day(house, 10, without="two")
+    with opened(house.collection()) as anki:
+        anki.remove_notes(anki.find_notes("front:three"))
+    first = back_up_well()
+
+    result = adopt()
+
+    adopted = well(result)
+    assert result.remarks == ("Ada: 4 snapshots were compared: 3 deleted notes are new to the archive",)
+    told = {note.fields[0]: note for note in deleted_notes("Ada").all if note.deck is not None}
+    assert {front: (note.last_snapshot, note.gone_in) for front, note in told.items()} == {
+        "one": (adopted[0], adopted[1]),
+        "two": (adopted[1], adopted[2]),
+        "three": (adopted[2], first),
+    }
+    (row,) = [row for row in house.rows("deletion-log-archive") if row.profile == "Ada"]
+    assert (row.outcome, row.deletions_archived) == (Outcome.COMPLETED, 3)
+    assert adopt().remarks == ()
+    assert len(house.rows("deletion-log-archive")) == 1
+    assert list((house.cache / "staging").iterdir()) == []
+
+
+def test_an_archive_that_fails_costs_no_adopted_snapshot_and_the_command_that_mends_it_is_named(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_note(house.collection(), "one")
+    automatic(house, "backup-2026-03-08-10.00.00.colpkg")
+    a_day(house, 9, without="one")
+    full = StoreFull("The disk is full", "Free some space")
+    with monkeypatch.context() as failing:
+        failing.setattr("tasks.rescan_deletions.archive_notes", lambda *_, **__: (_ for _ in ()).throw(full))
+        result = adopt()
+    assert len(well(result)) == 2
+    (remark,) = result.remarks
+    assert "The disk is full" in remark
+    assert "`recollect deleted 'Ada' --rescan`" in remark
+    assert rescan_deletions("Ada").row.deletions_archived == 1
+
+
 # Again
 
 
@@ -513,15 +569,16 @@ def test_what_a_backup_has_stored_is_not_stored_again(house: House, tmp_path: Pa
     assert report.row.bytes_new < 0.4 * (house.collection().stat().st_size + report.row.media_bytes)
 
 
-def test_no_piece_is_fetched_to_adopt(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_piece_is_fetched_to_store_a_package(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     back_up_well()
     automatic(house)
+    monkeypatch.setattr(chain, "archive_deletions_around", lambda *_: None)
     monkeypatch.setattr("storage.repository.Repository.read", never)
     assert len(well(adopt())) == 1
 
 
 def test_there_is_one_collection_at_a_time_in_the_private_folder_and_never_a_media_file(
-    house: House, tmp_path: Path
+    house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staging = house.cache / "staging"
     seen: list[list[str]] = []
@@ -538,6 +595,7 @@ def test_there_is_one_collection_at_a_time_in_the_private_folder_and_never_a_med
     for day in (8, 9, 10):
         automatic(house, f"backup-2026-03-{day:02}-10.00.00.colpkg")
     exported(house, house.folder() / "backups" / "by hand.colpkg", media=True, legacy=True)
+    monkeypatch.setattr(chain, "archive_deletions_around", lambda *_: None)
     with listening(Watching()):
         well(adopt())
     assert max(len(names) for names in seen) == 1
