@@ -24,7 +24,9 @@ def undo(
 ) -> None:
     """Undo the last restore in place, or whatever else kept a profile first: put back the state before it.
 
-    The present state is kept as a snapshot too, so that undoing twice ends where it began. Anki must be closed.
+    The present state is kept as a snapshot too, so that undoing twice ends where it began. A restore that was broken
+    off and done again is undone as one. The plan tells which snapshot is put back, and why; any other can be had with
+    `recollect restore --in-place --snapshot ID`. Anki must be closed.
 
     Example: recollect undo Ada
     """

@@ -31,13 +31,13 @@ _STAMPS = "select scm, mod, ls from col"
 _LARGEST_STAMP = 2**63 - 1
 
 
-def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> None:
+def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> int:
     """Mark a private copy so that the next sync must ask which side to keep, instead of undoing the restore.
 
     Sets `col.scm` and `col.mod` to `now_ms` (milliseconds since 1970), or just past the newest of `scm`, `mod` and `ls`
     where the clock of this computer is behind them: Anki takes a one-way sync as pending while `scm > ls`. The file
     keeps its journal mode, stands alone afterwards and is on the disk. The format and the rule are Anki's:
-    rslib/src/storage/schema11.sql and rslib/src/sync/collection/meta.rs.
+    rslib/src/storage/schema11.sql and rslib/src/sync/collection/meta.rs. Returns what both are now.
 
     Raises CollectionDamaged when the copy has no sound `col` row, TargetUnusable when it can't be written.
     """
@@ -67,6 +67,7 @@ def stamp_for_one_way_sync(collection_copy: Path, now_ms: int) -> None:
     with told_plainly(f"The restored copy {collection_copy} could not be made safe on the disk"):
         sync_file(collection_copy)
     refuse_sidecars(collection_copy)
+    return marked
 
 
 def _stamp_after(rows: list[tuple[object, ...]], now_ms: int, collection_copy: Path) -> int:

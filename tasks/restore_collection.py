@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from profiles.durable import take_over_owner_and_mode, told_plainly
 from profiles.errors import SourceBusy
 from profiles.install import install_collection, stamp_for_one_way_sync
 from recollect.progress import current_progress
-from storage.format.manifest import Manifest
+from storage.format.manifest import Manifest, SnapshotId
 from storage.repository import Repository
 from storage.retrieval import FileAtHand, retrieve_file
 from tasks.collection_copies import at_hand, collection_of, prove_stored
@@ -26,16 +27,25 @@ class Kept:
 
     stamp: SourceStamp
     damaged: bool = False
+    snapshot: SnapshotId | None = None
+    """The safety snapshot that holds it; None where it is set aside."""
 
 
 @step("restore-collection", retried=True)
 def restore_collection(
-    repository: Repository, manifest: Manifest, folder: Path, *, in_place: bool, kept: Kept | None = None
+    repository: Repository,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    in_place: bool,
+    kept: Kept | None = None,
+    before_change: Callable[[int], None] = lambda _: None,
 ) -> int:
     """Build the collection beside its place, prove it, and rename it there; returns the bytes restored.
 
     In place it is also marked so that the next sync asks which side to keep, instead of undoing the restore. `kept`
-    is None where there was no collection; nothing is replaced that came, or changed, since.
+    is None where there was no collection; nothing is replaced that came, or changed, since. `before_change` hears,
+    just before anything of a profile changes, which `mod` its new collection has.
     """
     stored = collection_of(manifest)
     prepared = folder / f".recollect-{secrets.token_hex(8)}.anki2"
@@ -48,7 +58,7 @@ def restore_collection(
             retrieve_file(repository, stored, prepared, stage.advance, at_hand=near)
         prove_stored(prepared, manifest)
         if in_place:
-            stamp_for_one_way_sync(prepared, time.time_ns() // 1_000_000)
+            before_change(stamp_for_one_way_sync(prepared, time.time_ns() // 1_000_000))
 
         def before(step_name: str) -> None:
             # From the fold on the installation itself sees to this; before it, Anki may have come and gone.

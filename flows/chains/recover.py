@@ -21,7 +21,8 @@ from tasks.chosen import chosen_profile, own_profile
 from tasks.collection_over_time import CollectionOverTime
 from tasks.cut_notes import Package, cut_package, write_text_files
 from tasks.find_notes import FoundNotes, Wanted, find_notes
-from tasks.place import open_named
+from tasks.last_restore import forget_restore
+from tasks.place import key_of, open_named
 from tasks.private_folder import private_folder
 from tasks.recovery_text import (
     IMPORT_ADVICE,
@@ -191,7 +192,10 @@ def _add(
     for one in recovery.found.found:
         recovery.packages.append(cut_package(copy, one, folder / f"{one.manifest.id}.apkg", folder))
     audit.remarks += about_packages(recovery.packages)
-    keep_present_state(plan.profile, audit, repository_name)
+    if (kept := keep_present_state(plan.profile, audit, repository_name)) and kept.snapshot:
+        audit.remarks.append(f"`recollect undo {plan.profile.name!r}` brings back what {kept.snapshot} holds")
+    # Whatever a restore that was broken off had left, it is somebody's own work from now on.
+    forget_restore(audit.repository, key_of(plan.profile))
     told: list[str] = []
     try:
         for package in recovery.packages:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 from flows.chains.restore_plan import ALL, WITHOUT_MEDIA, RestorePlan, Target, Wanted, plan_restore
 from flows.chains.safety import keep_present_state, local_profile, refuse_while_open
@@ -17,12 +18,20 @@ from recollect.errors import RecollectError
 from recollect.units import size
 from storage.errors import Damaged
 from storage.format.audit_row import Outcome
-from storage.repository import Repository
+from storage.repository import Repository, SnapshotRef
 from tasks.audit import Audit, Report, audited, counts_of
 from tasks.catalog import LATEST
 from tasks.collection_copies import collection_of
 from tasks.held_sync import hold_sync
-from tasks.place import open_named
+from tasks.last_restore import (
+    LastRestore,
+    forget_restore,
+    last_restore,
+    modified_ms,
+    remember_restore,
+    state_before,
+)
+from tasks.place import key_of, open_named
 from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
 from tasks.restore_media import RestoredMedia, remove_surplus_media, restore_media, tell_all
 
@@ -47,16 +56,18 @@ def restore(
     wanted: Wanted = ALL,
     repository_name: str = "default",
     confirmed: Callable[[RestorePlan], bool] = lambda _: True,
+    undoing: str | None = None,
 ) -> Report:
     """Restore a snapshot, or what is `wanted` of it.
 
-    `confirmed` sees the plan before anything is touched; False ends it there.
+    `confirmed` sees the plan before anything is touched; False ends it there. Where it undoes another one, `undoing`
+    tells why it is this snapshot that does.
     """
     repository = open_named(repository_name)
     with audited("restore", profile_name, repository) as audit:
         if to is None:
             refuse_while_open(local_profile(profile_name))
-        plan = plan_restore(repository, profile_name, snapshot, to=to, wanted=wanted)
+        plan = replace(plan_restore(repository, profile_name, snapshot, to=to, wanted=wanted), undoing=undoing)
         audit.profile, audit.profile_key = plan.manifest.profile, plan.manifest.profile_key
         audit.note(snapshot=plan.manifest.id)
         refuse_while_open(plan.profile)
@@ -71,17 +82,28 @@ def restore(
 
 
 def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, repository_name: str) -> None:
-    kept = None
+    kept = under_way = None
     if plan.profile:
         kept = _keep_and_make_ready(plan, plan.profile, audit, repository_name)
+        under_way = _restore_of(repository, plan, plan.profile, kept)
+        audit.remarks += _about_undoing(plan.profile, under_way)
     else:
         prepare_empty_target(plan.folder)
+
+    def before_change(leaves_ms: int) -> None:
+        if plan.profile and under_way:
+            remember_restore(repository, key_of(plan.profile), replace(under_way, leaves_ms=leaves_ms))
+
     audit.note(**counts_of(plan.manifest) | {"media_files": len(plan.media.steps)})
     if plan.wanted.collection:
         in_place = plan.profile is not None
-        restored = restore_collection(repository, plan.manifest, plan.folder, in_place=in_place, kept=kept)
+        restored = restore_collection(
+            repository, plan.manifest, plan.folder, in_place=in_place, kept=kept, before_change=before_change
+        )
         audit.remarks.append(SYNC_ADVICE if in_place else ELSEWHERE_ADVICE)
         audit.note(bytes_read=restored)
+    elif under_way:
+        before_change(under_way.leaves_ms)
     audit.remarks += plan.media.remarks()
     if plan.wanted.media and plan.without_media:
         audit.remarks.append(f"Of media nothing was restored: {WITHOUT_MEDIA}. {MEDIA_ELSEWHERE}")
@@ -93,6 +115,8 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
         )
         problem = f"{done}: {trouble.problem}" if plan.wanted.collection else trouble.problem
         raise type(trouble)(problem, trouble.advice) from trouble
+    if plan.profile:
+        _remember_finished(repository, plan.profile, under_way)
     lacking = _lacking(plan, media)
     if lacking and not plan.wanted.partial:
         # All that is whole was given back; what the repository lost is a failure that someone should hear of.
@@ -113,6 +137,38 @@ def _keep_and_make_ready(plan: RestorePlan, profile: Profile, audit: Audit, repo
         release = f"`recollect autosync {profile.name!r} on`"
         audit.remarks.append(f"The profile syncs nothing by itself now; once you have looked, {release} lets it again")
     return kept
+
+
+def _restore_of(repository: Repository, plan: RestorePlan, profile: Profile, kept: Kept | None) -> LastRestore | None:
+    """What is to be remembered of a restore in place; None where no snapshot holds what was there."""
+    if kept is None or kept.snapshot is None:
+        return None
+    key = key_of(profile)
+    safety = repository.manifest(SnapshotRef(key, kept.snapshot))
+    last = last_restore(repository, key)
+    if last is not None:
+        # As long as nothing is changed, this one came to nothing, and the last one is what there is to undo.
+        remember_restore(repository, key, replace(last, newest_safety=safety.id))
+    before = state_before(safety, last)
+    if before == plan.manifest.id:
+        before = safety.id  # it is what comes back now: to undo that is to have again what there is
+    return LastRestore(plan.manifest.id, before, safety.id, modified_ms(safety), undoing=plan.undoing is not None)
+
+
+def _about_undoing(profile: Profile, under_way: LastRestore | None) -> list[str]:
+    if under_way is None:
+        return []
+    undoing = f"`recollect undo {profile.name!r}` brings back"
+    if under_way.before == under_way.newest_safety:
+        return [f"{undoing} what {under_way.before} holds"]
+    return [f"That is what a restore had left that was broken off: {undoing} what was before it, {under_way.before}"]
+
+
+def _remember_finished(repository: Repository, profile: Profile, under_way: LastRestore | None) -> None:
+    if under_way is None:
+        forget_restore(repository, key_of(profile))
+    else:
+        remember_restore(repository, key_of(profile), replace(under_way, finished=True))
 
 
 def _restore_the_rest(repository: Repository, plan: RestorePlan, audit: Audit) -> RestoredMedia:

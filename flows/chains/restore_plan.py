@@ -17,6 +17,7 @@ from storage.repository import Repository
 from tasks.catalog import ADOPTED, LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
 from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
+from tasks.last_restore import LastRestore, last_restore
 from tasks.media import COLLECTION, MEDIA_FOLDER
 from tasks.place import found_profiles, key_of
 from tasks.restore_media import MediaPlan, plan_media_restore
@@ -96,6 +97,10 @@ class RestorePlan:
     """What it means for the profile's present collection; None where there is none to compare with, or it was not."""
     not_compared: str | None = None
     """Why it can't be told what it means."""
+    undoing: str | None = None
+    """Where it undoes another restore: why it is this snapshot that does."""
+    broken_off: LastRestore | None = None
+    """The restore before this one, where that was broken off."""
 
     @property
     def without_media(self) -> bool:
@@ -126,8 +131,7 @@ class RestorePlan:
         if facts.get("purpose") == ADOPTED:
             lines.append(f"  this snapshot was made of a backup that Anki had written, {facts.get('package')}")
         if self.profile and self.profile.collection.exists():
-            undoing = f"`recollect undo {self.profile.name!r}` brings it back"
-            lines.append(f"  the present state is kept as a safety snapshot first: {undoing}")
+            lines += [f"  {line}" for line in self._undoing_lines(self.profile)]
         if self.profile and self.wanted.hold_sync:
             lines.append(f"  automatic sync is off from then on, until `recollect autosync {self.profile.name!r} on`")
         if self.difference is not None:
@@ -136,6 +140,15 @@ class RestorePlan:
         if self.not_compared is not None:
             lines.append(f"What differs from the present collection can't be told: {self.not_compared}")
         return "\n".join(lines)
+
+    def _undoing_lines(self, profile: Profile) -> list[str]:
+        undoing = f"`recollect undo {profile.name!r}`"
+        chosen = [] if self.undoing is None else [f"of the snapshots it is {self.undoing}"]
+        kept = "the present state is kept as a safety snapshot first"
+        if self.broken_off is None or self.broken_off.before == self.manifest.id:
+            return [*chosen, f"{kept}: {undoing} brings it back"]
+        before = f"{undoing} brings back what was there before it, {self.broken_off.before}"
+        return [*chosen, kept, f"the last restore was broken off: unless the collection has changed since, {before}"]
 
     def _where(self) -> str:
         if self.adds_profile and self.profile:
@@ -188,7 +201,9 @@ def plan_restore(
     folder = profile.folder if profile else _empty_folder(to)
     media = _plan_media(repository, manifest, folder / MEDIA_FOLDER, wanted, synced=profile is not None)
     namesakes = tuple(one for one in catalog.profiles if one.name == stored.name and one.key != stored.key)
-    plan = RestorePlan(manifest, folder, profile, media, adds_profile, wanted, namesakes)
+    last = last_restore(repository, key_of(profile)) if profile else None
+    broken_off = last if last and not last.finished else None
+    plan = RestorePlan(manifest, folder, profile, media, adds_profile, wanted, namesakes, broken_off=broken_off)
     replaced = to is None and wanted.collection
     if local is None or not local.collection.exists() or not (replaced if compared is None else compared):
         return plan

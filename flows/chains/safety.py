@@ -16,6 +16,7 @@ from profiles.set_aside import set_aside
 from recollect.errors import RecollectError
 from storage.errors import StoreFull, StoreReadOnly, StoreRefused
 from storage.format.audit_row import Outcome
+from storage.format.manifest import SnapshotId
 from tasks.audit import Audit
 from tasks.catalog import SAFETY
 from tasks.place import found_profiles
@@ -42,9 +43,8 @@ def keep_present_state(
     safety = back_up(profile.name, repository_name, force=True, purpose=SAFETY)
     stored = safety.row.snapshot
     if stored is not None:  # stored, whatever went wrong after that
-        undoing = f"`recollect undo {profile.name!r}` brings it back"
-        audit.remarks.append(f"The state before is kept as the safety snapshot {stored}: {undoing}")
-        return Kept(present)
+        audit.remarks.append(f"The state before is kept as the safety snapshot {stored}")
+        return Kept(present, snapshot=SnapshotId(stored))
     if safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
         folder = set_aside(profile.collection, datetime.now(UTC), media=list(replaced_media))
         audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")

@@ -1,0 +1,88 @@
+"""What the last restore in place of a profile did: one that was broken off and done again is undone as a whole.
+
+A restore keeps the present state first. Done again after it was killed in the middle, it keeps what the killed one had
+left, and the state that a person wants back is in the safety snapshot before that one. And one that came to nothing
+before it changed anything is none to undo. So this computer remembers, from just before anything of a profile is
+changed, which snapshot holds the state before. It lies with what else this computer remembers, never in Anki's folders.
+Losing it costs the choice alone: undoing takes the newest safety snapshot then. Any other can be restored by its id.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from storage.format.manifest import Manifest, ProfileKey, SnapshotId, is_snapshot_id
+from storage.object_cache import ObjectCache
+from storage.repository import Repository
+from tasks.place import active_settings
+
+
+@dataclass(frozen=True, slots=True)
+class LastRestore:
+    """A restore of the snapshot `restored` over a profile, from just before it changes anything."""
+
+    restored: SnapshotId
+    before: SnapshotId
+    """The snapshot of what was there before it: its safety snapshot, or an earlier one where that is of what a restore
+    had left that was broken off."""
+    newest_safety: SnapshotId
+    """The profile's newest safety snapshot that this computer knows of. Where there is a newer one, something took the
+    profile's place that is not remembered here."""
+    leaves_ms: int
+    """Anki's `mod` of the collection that it leaves, in milliseconds since 1970: another one is somebody's work."""
+    undoing: bool
+    """Whether it puts back what another one replaced."""
+    finished: bool = False
+
+
+def last_restore(repository: Repository, profile_key: ProfileKey) -> LastRestore | None:
+    """The last restore over this computer's profile of that key; None where nothing sound is remembered."""
+    try:
+        found: dict[str, Any] = dict(json.loads(_memory().get(_name(repository, profile_key)) or b"{}"))
+        last = LastRestore(**found)
+    except (ValueError, TypeError):
+        return None
+    ids, flags = (last.restored, last.before, last.newest_safety), (last.undoing, last.finished)
+    sound = (
+        all(isinstance(one, str) and is_snapshot_id(one) for one in ids)
+        and all(type(one) is bool for one in flags)
+        and type(last.leaves_ms) is int
+    )
+    return last if sound else None
+
+
+def remember_restore(repository: Repository, profile_key: ProfileKey, last: LastRestore) -> None:
+    """Remember a restore in place of all that is remembered of the profile."""
+    _memory().put(_name(repository, profile_key), json.dumps(asdict(last), indent=2).encode())
+
+
+def forget_restore(repository: Repository, profile_key: ProfileKey) -> None:
+    """Remember no restore: what the profile is now, is what it shall be."""
+    _memory().drop(_name(repository, profile_key))
+
+
+def state_before(safety: Manifest, last: LastRestore | None) -> SnapshotId:
+    """Which snapshot holds what was there before the restore that has just taken a safety snapshot.
+
+    That one itself; unless it is of what the last restore had left, which was broken off, and nobody has worked with
+    that since.
+    """
+    if last is not None and not last.finished and modified_ms(safety) == last.leaves_ms:
+        return last.before
+    return safety.id
+
+
+def modified_ms(manifest: Manifest) -> int:
+    """Anki's `mod` of a snapshot's collection; 0 where the manifest does not tell, which no collection has."""
+    told = manifest.facts.get("modified_ms")
+    return told if type(told) is int else 0
+
+
+def _memory() -> ObjectCache:
+    return ObjectCache(active_settings().state)
+
+
+def _name(repository: Repository, profile_key: ProfileKey) -> str:
+    return f"restores/{repository.id}/{profile_key}.json"
