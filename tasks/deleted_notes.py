@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +24,8 @@ class DeletedNotes:
     profile: StoredProfile
     all: tuple[ArchivedNote, ...]
     back: frozenset[int]
-    """The ids of those that the collection holds again, as far as this computer knows."""
+    """The ids of those that the collection holds again, as far as this computer knows, which remembers ids alone: one
+    that Anki gave to a new note counts, too. An id that several of them had, one after the other, does not."""
     remarks: tuple[str, ...]
 
     @property
@@ -46,6 +48,7 @@ def deleted_notes(
     """
     remarks: list[str] = []
     found = archived_notes(repository, profile.key, remarks=remarks)[::-1]
+    ids = Counter(note.note_id for note in found)
     if since is not None:
         found = [note for note in found if note.seen_at >= since]
     if deck is not None:
@@ -53,9 +56,8 @@ def deleted_notes(
     if text is not None:
         found = [note for note in found if holds_words(note.fields, text)]
     there = _there_now(repository, profile)
-    return DeletedNotes(
-        profile, tuple(found), frozenset(note.note_id for note in found if note.note_id in there), tuple(remarks)
-    )
+    back = frozenset(id_ for id_ in ids if id_ in there and ids[id_] == 1)
+    return DeletedNotes(profile, tuple(found), back & {note.note_id for note in found}, tuple(remarks))
 
 
 def _in_deck(notes: Sequence[ArchivedNote], deck: str) -> list[ArchivedNote]:

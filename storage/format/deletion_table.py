@@ -94,6 +94,7 @@ class Sighting(NamedTuple):
 
     key: bytes
     note_id: int
+    guid: str | None
     last_snapshot: str | None
     gone_in: str
 

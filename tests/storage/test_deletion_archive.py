@@ -109,7 +109,7 @@ def test_a_note_is_archived_once_however_often_it_is_seen(repository: Repository
 def test_sightings_are_read_without_the_notes(archived: list[ArchivedNote]) -> None:
     name = deletions_name(KEY, NOW, b"\0\1\2\3")
     assert read_sightings(SEAL, name, write_deletions(SEAL, name, archived)) == [
-        (note.key, note.note_id, note.last_snapshot, note.gone_in) for note in archived
+        (note.key, note.note_id, note.guid, note.last_snapshot, note.gone_in) for note in archived
     ]
 
 

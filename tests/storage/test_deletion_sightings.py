@@ -33,12 +33,14 @@ def logged(day: int, *fields: str, note_id: int = 1, note_type: str | None = "Ba
     )
 
 
-def compared(held: int, gone: int, *fields: str, note_id: int = 1, how: How = How.DELETED) -> ArchivedNote:
+def compared(
+    held: int, gone: int, *fields: str, note_id: int = 1, how: How = How.DELETED, guid: str = "true guid"
+) -> ArchivedNote:
     """What the snapshots of two days tell."""
     return ArchivedNote(
         key=f"compared {note_id} {held} {gone}".encode(),
         note_id=note_id,
-        guid="true guid",
+        guid=guid,
         note_type_id=7,
         note_type="Basic",
         field_names=("Front", "Back"),
@@ -123,13 +125,39 @@ def test_the_state_of_the_last_snapshot_that_held_it_counts_however_far_apart_tw
     assert once(compared(2, 3, "newer", ""), compared(2, 5, "newer", "")).gone_in == DAYS[3]
 
 
+def test_a_note_that_got_the_id_of_one_that_is_gone_does_not_hide_it() -> None:
+    older, newer = compared(0, 1, "old", "one", guid="a"), compared(3, 4, "new", "one", guid="b")
+    assert each_note_once([older, newer]) == each_note_once([newer, older]) == [older, newer]
+
+
+def test_the_log_tells_of_the_note_that_had_the_id_last_by_then() -> None:
+    older, newer = compared(0, 1, "old", "one", guid="a"), compared(3, 4, "new", "one", guid="b")
+    first, second = each_note_once([logged(1, "old", "one"), older, newer])
+    assert (first.how, first.guid, first.fields) == (How.LOG, "a", ("old", "one"))
+    assert second == newer
+    first, second = each_note_once([older, newer, logged(4, "new", "one")])
+    assert first == older
+    assert (second.how, second.guid) == (How.LOG, "b")
+    both = each_note_once([logged(1, "old", "one"), logged(4, "new", "one"), older, newer])
+    assert [(note.how, note.guid, note.fields) for note in both] == [
+        (How.LOG, "a", ("old", "one")),
+        (How.LOG, "b", ("new", "one")),
+    ]
+
+
+def test_a_comparison_of_another_note_of_that_id_is_new() -> None:
+    held = Sightings([as_sighting(compared(2, 3, "new", guid="b"))])
+    assert not held.takes(compared(1, 4, "new", guid="b"))
+    assert held.takes(compared(0, 3, "old", guid="a"))
+
+
 def test_notes_come_in_the_order_in_which_they_were_seen_to_go() -> None:
     rows = [compared(3, 4, "a", note_id=1), compared(0, 1, "b", note_id=3), logged(1, "c", note_id=2)]
     assert [note.note_id for note in each_note_once(rows)] == [2, 3, 1]
 
 
 def as_sighting(note: ArchivedNote) -> Sighting:
-    return Sighting(note.key, note.note_id, note.last_snapshot, note.gone_in)
+    return Sighting(note.key, note.note_id, note.guid, note.last_snapshot, note.gone_in)
 
 
 def test_a_comparison_over_a_snapshot_that_was_let_go_tells_nothing_new() -> None:

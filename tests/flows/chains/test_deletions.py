@@ -164,6 +164,27 @@ def test_a_note_that_no_snapshot_held_is_known_from_the_log_alone(house: House, 
     assert (note.how, note.guid, note.deck, note.tags, note.last_snapshot) == (How.LOG, None, None, None, None)
 
 
+def test_a_note_that_got_the_id_of_a_deleted_one_does_not_hide_it(house: House, kept: str) -> None:
+    with opened(house.collection()) as anki:
+        freed = note_id(anki, "one")
+    remove(house, "one")
+    back_up_well()
+    add_note(house.collection(), "another")
+    with opened(house.collection()) as anki:
+        assert anki.db is not None
+        taken = note_id(anki, "another")
+        anki.db.execute("update notes set id = ? where id = ?", freed, taken)
+        anki.db.execute("update cards set nid = ? where nid = ?", freed, taken)
+    back_up_well()
+    assert told()["one"].note_id == freed
+    remove(house, "another")
+    back_up_well()
+    found = told()
+    assert found["one"].note_id == found["another"].note_id == freed
+    assert found["one"].guid != found["another"].guid
+    assert len(deleted_notes("Ada").gone) == 2
+
+
 def test_a_note_that_came_back_and_went_again_is_told_as_it_was_last(house: House, kept: str) -> None:
     with opened(house.collection()) as anki:
         was = note_id(anki, "one")
