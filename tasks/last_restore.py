@@ -42,7 +42,7 @@ def last_restore(repository: Repository, profile_key: ProfileKey) -> LastRestore
     try:
         found: dict[str, Any] = dict(json.loads(_memory().get(_name(repository, profile_key)) or b"{}"))
         last = LastRestore(**found)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None
     ids, flags = (last.restored, last.before, last.newest_safety), (last.undoing, last.finished)
     sound = (

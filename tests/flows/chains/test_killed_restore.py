@@ -22,6 +22,7 @@ import pytest
 
 from flows.chains.restore import restore
 from flows.chains.restore_plan import Wanted
+from flows.chains.undo import undo
 from profiles.media_trash import MEDIA_TRASH
 from storage.format.audit_row import Outcome
 from tasks.catalog import SAFETY
@@ -255,6 +256,21 @@ def test_what_killed_runs_left_is_removed_though_nothing_is_left_to_restore(day:
     for left in (".recollect-0123456789abcdef.anki2-wal", f"{MEDIA}/.recollect-0123456789abcdef.tmp"):
         (house.folder() / left).write_bytes(b"half")
     assert_the_next_one_ends_it(day)
+
+
+@pytest.mark.parametrize("day", ["closed"], indirect=True)
+def test_a_restore_that_was_killed_twice_and_done_again_is_undone_as_one(day: BadDay) -> None:
+    """What the killed ones had left is in the newest safety snapshots, and is not what a person wants back."""
+    moments = [one for one in day.moments() if one.endswith(": replace") and "tasks.restore_media" in one]
+    day.begin_anew()
+    with day.runs() as runs:
+        for _ in range(2):
+            assert runs.killed_at(moments[0])
+    assert restore("Ada", day.snapshot).outcome is Outcome.COMPLETED
+    assert undo("Ada").outcome is Outcome.COMPLETED
+    found = state_of(day.house.folder(), day.scratch)
+    assert_is(found.rows, day.present.rows, restored=True)
+    assert day.present.media.items() <= found.media.items()
 
 
 def of_the_restore(moments: list[str]) -> list[str]:
