@@ -153,17 +153,29 @@ def _rescan(profile: str | None) -> None:
 
 def _write(notes: Sequence[ArchivedNote], folder: Path) -> list[Path]:
     prepare_empty_target(folder)
+    numbered = _told_apart(notes)
     files = import_files(
-        (DeletedNote(note.note_id, note.note_type_id, note.note_type, note.field_names, note.fields) for note in notes),
+        (
+            DeletedNote(number, note.note_type_id, note.note_type, note.field_names, note.fields)
+            for number, note in numbered.items()
+        ),
         {
-            note.note_id: NoteOrigin(note.guid, note.deck or "", note.tags or ())
-            for note in notes
+            number: NoteOrigin(note.guid, note.deck or "", note.tags or ())
+            for number, note in numbered.items()
             if note.guid is not None
         },
     )
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="")
     return [folder / name for name in files]
+
+
+def _told_apart(notes: Sequence[ArchivedNote]) -> dict[int, ArchivedNote]:
+    """Each note by its id, or by a number that no note has where an id was given again: it goes by its guid then."""
+    numbered: dict[int, ArchivedNote] = {}
+    for place, note in enumerate(notes, start=1):
+        numbered[note.note_id if note.note_id not in numbered else -place] = note
+    return numbered
 
 
 def _row(note: ArchivedNote) -> tuple[object, ...]:

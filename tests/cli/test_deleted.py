@@ -139,6 +139,25 @@ def test_files_for_anki_hold_deck_and_guid_where_they_are_known(deleting: Desk) 
         assert (note.guid, list(note.fields)) == (newest["guid"], newest["fields"])
 
 
+def test_two_notes_that_had_one_id_are_both_written_each_with_its_guid(deleting: Desk, tmp_path: Path) -> None:
+    collection = deleting.base / "Ada" / "collection.anki2"
+    add_note(collection, "came later", "under that id")
+    with opened(collection) as anki:
+        (note,) = anki.find_notes('"came later"')
+        assert anki.db is not None
+        anki.db.execute("update cards set nid = ? where nid = ?", OWN_ID, note)
+        anki.db.execute("update notes set id = ? where id = ?", OWN_ID, note)
+    assert deleting.call("backup", "Ada").code == 0
+    with opened(collection) as anki:
+        anki.remove_notes([NoteId(OWN_ID)])
+    assert deleting.call("backup", "Ada").code == 0
+    assert deleting.call("deleted", "Ada", "--to", str(tmp_path / "out")).code == 0
+    (text,) = [text for path in (tmp_path / "out").iterdir() if "came later" in (text := path.read_text("utf-8"))]
+    rows = [line.split("\t") for line in text.splitlines() if "came later" in line or "doomed</b>" in line]
+    assert len({guid for guid, *_ in rows}) == len(rows) == 2
+    assert not any(str(OWN_ID) in guid for guid, *_ in rows)
+
+
 def test_files_are_written_once_and_listed_for_programs(stocked: Desk) -> None:
     ran = stocked.call("deleted", "Ada", "--to", "deleted-notes")
     assert ran.code == 0
