@@ -171,7 +171,7 @@ def _at_paths(repository: Repository | None, paths: Sequence[Path], name: str | 
     seen: set[Path] = set()
     for path, owner in owners.items():
         inside = [path]
-        if path.is_dir():
+        if _is_folder(path):
             try:
                 inside = _packages_in(path, remarks)
             except SourceUnreadable as trouble:
@@ -183,6 +183,13 @@ def _at_paths(repository: Repository | None, paths: Sequence[Path], name: str | 
             if one not in seen:
                 seen.add(one)
                 yield owner, one, None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False  # opening it says why
 
 
 def _packages_in(folder: Path, remarks: list[str]) -> list[Path]:

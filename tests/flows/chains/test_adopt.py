@@ -310,6 +310,12 @@ def test_packages_of_decks_are_refused_when_named_and_passed_over_in_a_folder(ho
     assert "Spanish.apkg" in " ".join(result.remarks)
 
 
+def test_a_path_that_can_not_be_looked_at_costs_no_other(house: House, tmp_path: Path) -> None:
+    (report,) = adopt([tmp_path / ("n" * 300 + ".colpkg")], "Ada").reports
+    assert report.outcome is Outcome.FAILED
+    assert report.row.reason not in {None, "unexpected"}
+
+
 def test_a_path_where_nothing_lies_and_a_folder_without_packages_are_told(house: House, tmp_path: Path) -> None:
     (report,) = adopt([tmp_path / "none.colpkg"], "Ada").reports
     assert report.outcome is Outcome.FAILED
