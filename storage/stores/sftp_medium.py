@@ -13,11 +13,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import stat
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import asyncssh
@@ -26,22 +25,23 @@ from sshfs import SSHFileSystem
 
 from storage.store import TEMPORARY_NAME, StoredObject
 from storage.stores.medium import temporary_beside
+from storage.stores.sftp_requests import (
+    DEAD_CONNECTION,
+    is_file,
+    is_folder,
+    is_folder_there,
+    looked_at,
+    move_to_new,
+    replace_at,
+    when_written,
+)
+from storage.stores.sftp_upload import SftpUpload
 
 _Result = TypeVar("_Result")
 
 _FOLDERS_AT_ONCE: Final = 16
 _READ_AT_ONCE: Final = 32 * 2**20
 """More than a pack, which so comes in requests that run side by side."""
-
-_DEAD_CONNECTION: Final = (
-    ConnectionError,
-    EOFError,
-    TimeoutError,
-    asyncssh.DisconnectError,
-    asyncssh.ChannelOpenError,
-    asyncssh.SFTPConnectionLost,
-    asyncssh.SFTPNoConnection,
-)
 
 _DEFAULTS: Final[Mapping[str, Any]] = {
     # sshfs would trust any host key; this is asyncssh's way to say "the usual known_hosts files".
@@ -97,7 +97,7 @@ class SftpMedium:
     def write(self, name: str, data: bytes) -> None:
         async def request(channel: asyncssh.SFTPClient) -> None:
             async with self._written_beside(channel, name, data) as temporary:
-                await _replace(channel, temporary, self._path(name))
+                await replace_at(channel, temporary, self._path(name))
 
         self.ask(request)
 
@@ -108,14 +108,14 @@ class SftpMedium:
             if await channel.lexists(path):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
             async with self._written_beside(channel, name, data) as temporary:
-                await _move_to_new(channel, temporary, path)
+                await move_to_new(channel, temporary, path)
 
         self.ask(request)
 
     def begin(self, name: str, *, replace: bool) -> SftpUpload:
         path = self._path(name)
-        attributes = self.ask(lambda channel: _looked_at(channel, path))
-        if attributes is not None and _is_folder(attributes):
+        attributes = self.ask(lambda channel: looked_at(channel, path))
+        if attributes is not None and is_folder(attributes):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
         return SftpUpload(self, path, self._path(temporary_beside(name)), replace=replace)
 
@@ -133,7 +133,7 @@ class SftpMedium:
         return self.ask(lambda channel: self._size(channel, name))
 
     def exists(self) -> bool:
-        return self.ask(lambda channel: _is_folder_there(channel, self._root))
+        return self.ask(lambda channel: is_folder_there(channel, self._root))
 
     def sweep(self, older_than: timedelta) -> int:
         async def request(channel: asyncssh.SFTPClient) -> int:
@@ -142,7 +142,7 @@ class SftpMedium:
             if not left:
                 return 0
             async with self._written_beside(channel, "clock", b"") as probe:
-                now = _when_written(await channel.stat(probe))
+                now = when_written(await channel.stat(probe))
                 await channel.unlink(probe)
             swept = 0
             for leftover in left:
@@ -164,7 +164,7 @@ class SftpMedium:
 
         try:
             result: _Result = sync(connection.loop, ask)
-        except _DEAD_CONNECTION:
+        except DEAD_CONNECTION:
             self._forget(connection)
             raise
         except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath, asyncssh.SFTPNotADirectory) as error:
@@ -192,7 +192,7 @@ class SftpMedium:
 
     async def _size(self, channel: asyncssh.SFTPClient, name: str) -> int:
         attributes = await channel.stat(self._path(name))
-        if _is_folder(attributes) or attributes.size is None:
+        if is_folder(attributes) or attributes.size is None:
             raise asyncssh.SFTPNoSuchFile("A folder is no object")
         return attributes.size
 
@@ -242,9 +242,9 @@ class SftpMedium:
     async def make_folder(self, channel: asyncssh.SFTPClient, folder: str) -> None:
         """Make a folder of the store, unless it is there."""
         async with self._making_folders:  # one at a time: rclone loses files when one folder is made twice at once
-            if self._root_seen and not await _is_folder_there(channel, self._root):
+            if self._root_seen and not await is_folder_there(channel, self._root):
                 raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
-            if not await _is_folder_there(channel, folder):
+            if not await is_folder_there(channel, folder):
                 await channel.makedirs(folder, exist_ok=True)
             self._root_seen = True
 
@@ -260,7 +260,7 @@ class SftpMedium:
         if not await self._root_is_there(channel):
             return []
         top = f"{prefix}/" if prefix else ""
-        if prefix and not await _is_folder_there(channel, self._path(prefix)):
+        if prefix and not await is_folder_there(channel, self._path(prefix)):
             return []
         found: list[StoredObject] = []
         pending = [top]
@@ -274,152 +274,21 @@ class SftpMedium:
                     if last in {".", ".."}:
                         continue
                     attributes = entry.attrs
-                    if attributes.permissions is None or not (_is_folder(attributes) or _is_file(attributes)):
+                    if attributes.permissions is None or not (is_folder(attributes) or is_file(attributes)):
                         attributes = await channel.stat(self._path(folder + last))
-                    if _is_folder(attributes):
+                    if is_folder(attributes):
                         pending.append(f"{folder}{last}/")
-                    elif _is_file(attributes):
-                        found.append(StoredObject(folder + last, attributes.size or 0, _when_written(attributes)))
+                    elif is_file(attributes):
+                        found.append(StoredObject(folder + last, attributes.size or 0, when_written(attributes)))
         return found
 
     async def _root_is_there(self, channel: asyncssh.SFTPClient) -> bool:
-        attributes = await _looked_at(channel, self._root)
+        attributes = await looked_at(channel, self._root)
         if attributes is not None:
-            if not _is_folder(attributes):
+            if not is_folder(attributes):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), self._root)
             self._root_seen = True
             return True
         if self._root_seen:
             raise OSError(errno.ENODEV, "The folder of the repository has gone", self._root)
         return False
-
-
-class SftpUpload:
-    """A file that grows beside its place on the server, written through one handle.
-
-    Some servers (rclone's) write a file only from its beginning on: where a connection breaks, there the upload ends.
-    """
-
-    def __init__(self, medium: SftpMedium, path: str, temporary: str, *, replace: bool) -> None:
-        self._medium = medium
-        self._path = path
-        self._temporary = temporary
-        self._move = _replace if replace else _move_to_new
-        self._file: asyncssh.SFTPClientFile | None = None
-        self._sent = 0
-        self._begun = False
-        self._written = False
-        self._moving = False
-
-    def send(self, part: bytes) -> None:
-        async def request(channel: asyncssh.SFTPClient) -> None:
-            await self._write(channel, part)
-
-        self._medium.ask(request)
-        self._sent += len(part)
-
-    def finish(self, last: bytes) -> None:
-        size = self._sent + len(last)
-
-        async def request(channel: asyncssh.SFTPClient) -> None:
-            if not self._written:
-                await self._write(channel, last)
-                assert self._file is not None
-                with suppress(asyncssh.SFTPOpUnsupported):  # an extension of OpenSSH
-                    await self._file.fsync()
-                await self._file.close()
-                self._written = True
-            if self._moving and await _size_at(channel, self._temporary) is None:
-                # The answer to an earlier try was lost after the server had carried it out.
-                if await _size_at(channel, self._path) == size:
-                    return
-            elif (arrived := await _size_at(channel, self._temporary)) != size:
-                raise OSError(errno.EIO, f"{arrived} of {size} bytes arrived", self._temporary)
-            self._moving = True
-            await self._move(channel, self._temporary, self._path)
-
-        self._medium.ask(request)
-
-    def abandon(self) -> None:
-        async def request(channel: asyncssh.SFTPClient) -> None:
-            if self._file is not None:
-                with suppress(asyncssh.Error, OSError):
-                    await self._file.close()
-            with suppress(asyncssh.SFTPNoSuchFile):
-                await channel.unlink(self._temporary)
-
-        if self._begun:
-            self._medium.ask(request)
-
-    async def _write(self, channel: asyncssh.SFTPClient, part: bytes) -> None:
-        try:
-            if self._file is None:
-                if not self._begun:
-                    await self._medium.make_folder(channel, self._path.rpartition("/")[0] or "/")
-                self._file = await channel.open(self._temporary, "r+b" if self._sent else "wb")
-                self._begun = True
-            await self._file.write(part, self._sent)
-        except asyncssh.SFTPFailure as error:
-            if await self._medium.is_full(channel, len(part)):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._temporary) from error
-            raise
-        except _DEAD_CONNECTION:
-            self._file = None
-            raise
-
-
-async def _size_at(channel: asyncssh.SFTPClient, path: str) -> int | None:
-    attributes = await _looked_at(channel, path)
-    return None if attributes is None else attributes.size
-
-
-async def _move_to_new(channel: asyncssh.SFTPClient, temporary: str, path: str) -> None:
-    if await channel.lexists(path):  # for servers whose rename replaces
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-    try:
-        await channel.rename(temporary, path)
-    except asyncssh.SFTPFailure:  # how version 3 of the protocol says "taken", among other things
-        if await channel.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path) from None
-        raise
-
-
-async def _replace(channel: asyncssh.SFTPClient, temporary: str, path: str) -> None:
-    try:
-        await channel.posix_rename(temporary, path)
-    except asyncssh.SFTPOpUnsupported:
-        # Servers without OpenSSH's extension: a plain rename refuses a taken name. Then the old object goes first, and
-        # for a moment there is neither. Of packs and manifests, whose names are used once, that concerns those that are
-        # sent again because the first answer was lost, and damaged manifests that a repair puts back.
-        try:
-            await channel.rename(temporary, path)
-        except asyncssh.SFTPFailure:
-            await channel.unlink(path)
-            await channel.rename(temporary, path)
-
-
-async def _looked_at(channel: asyncssh.SFTPClient, path: str) -> asyncssh.SFTPAttrs | None:
-    """What is at a path, None when nothing is: asyncssh's `isdir` and `exists` take a refusal for a no as well."""
-    try:
-        return await channel.stat(path)
-    except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
-        return None
-
-
-async def _is_folder_there(channel: asyncssh.SFTPClient, path: str) -> bool:
-    attributes = await _looked_at(channel, path)
-    return attributes is not None and _is_folder(attributes)
-
-
-def _is_folder(attributes: asyncssh.SFTPAttrs) -> bool:
-    return attributes.permissions is not None and stat.S_ISDIR(attributes.permissions)
-
-
-def _is_file(attributes: asyncssh.SFTPAttrs) -> bool:
-    return attributes.permissions is not None and stat.S_ISREG(attributes.permissions)
-
-
-def _when_written(attributes: asyncssh.SFTPAttrs) -> datetime:
-    if attributes.mtime is None:
-        raise OSError(errno.ENOSYS, "The server does not say when its files were written")
-    return datetime.fromtimestamp(attributes.mtime, UTC)
