@@ -308,6 +308,20 @@ def test_what_another_computer_restores_is_its_own_to_undo(house: House, sample_
     assert before.is_again_in(state_of(house))
 
 
+def test_a_memory_that_is_older_than_the_last_restore_is_not_believed(house: House, tmp_path: Path) -> None:
+    """As after a home folder was put back: what it tells of is not what was done last."""
+    day = Day(house)
+    day.does("restore")
+    shutil.copytree(house.state / "restores", tmp_path / "older")
+    day.does("study")
+    studied = state_of(house)
+    day.does("restore")
+    shutil.rmtree(house.state / "restores")
+    shutil.copytree(tmp_path / "older", house.state / "restores")
+    day.undo()
+    assert studied.is_again_in(state_of(house))
+
+
 def test_nothing_of_it_lies_in_ankis_folders(house: House) -> None:
     day = Day(house)
     there = {path.relative_to(house.base) for path in house.base.rglob("*")}
