@@ -50,6 +50,11 @@ class Holdings:
     damaged_indexes: tuple[Damaged, ...]
     damaged_verdicts: tuple[Damaged | UnsupportedFormat, ...]
 
+    @property
+    def bytes_in_packs(self) -> int:
+        """What the packs take where they lie."""
+        return sum(pack.size for pack in self.packs.values())
+
     def trusted_packs(self) -> dict[PackId, StoredObject]:
         """The packs that writers rely on."""
         distrusted = distrusted_packs(self.verdicts)

@@ -20,6 +20,9 @@ from tasks.step import running_flow_run_id
 from tasks.this_computer import this_host
 from tasks.versions import software_versions
 
+SUSPECT = "suspect"
+"""The reason in the row of a backup that marked its snapshot, and of a pruning that waits on account of one."""
+
 _COUNTS = ("notes", "cards", "reviews", "media_files", "media_bytes")
 
 
@@ -29,6 +32,8 @@ class Report:
 
     row: AuditRow
     remarks: tuple[str, ...] = ()
+    snapshots: tuple[Manifest, ...] = ()
+    """The profile's snapshots that are there now, oldest first, where the action had to read them all anyway."""
 
     @property
     def profile(self) -> str:
@@ -39,6 +44,11 @@ class Report:
     def outcome(self) -> Outcome:
         """How it ended."""
         return self.row.outcome
+
+    @property
+    def suspect(self) -> bool:
+        """Whether a snapshot was made of a profile that looks wrong."""
+        return self.outcome is Outcome.COMPLETED and self.row.reason == SUSPECT
 
     @property
     def message(self) -> str:
@@ -60,6 +70,7 @@ class Audit:
     error: str | None = None
     columns: dict[str, Any] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    snapshots: tuple[Manifest, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _row: AuditRow | None = None
     _clock: float = field(default_factory=time.monotonic)
@@ -81,6 +92,10 @@ class Audit:
         """Say what was done."""
         self.message = message
 
+    def suspect(self, message: str) -> None:
+        """Say what was done, and that what it was done with looks wrong."""
+        self.reason, self.message = SUSPECT, message
+
     @contextmanager
     def timed(self, step: str) -> Iterator[None]:
         """Measure a step into its column `seconds_<step>`."""
@@ -94,7 +109,7 @@ class Audit:
     def report(self) -> Report:
         """How it ended; known once the context of `audited` was left."""
         assert self._row is not None
-        return Report(self._row, tuple(self.remarks))
+        return Report(self._row, tuple(self.remarks), self.snapshots)
 
     def failed(self, trouble: BaseException) -> None:
         """Say that it went wrong."""

@@ -8,7 +8,7 @@ be all that is left of what was lost. A person who knows better says so with --a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -28,9 +28,11 @@ HOLD = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class ProfileRetention:
-    """What the limits make of a profile's snapshots; which of them are suspect and recent, and what can't be judged."""
+    """What the limits make of a profile's snapshots; which of them are suspect and recent, and what
+    can't be judged. `manifests` are those that can be read, oldest first."""
 
     plan: RetentionPlan
+    manifests: tuple[Manifest, ...]
     suspects: tuple[str, ...]
     remarks: tuple[str, ...]
 
@@ -46,9 +48,10 @@ class ProfileRetention:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many snapshots were let go, and what a person should know about it."""
+    """How many snapshots were let go, which of them stay, and what a person should know about it."""
 
     let_go: int
+    kept: tuple[Manifest, ...]
     remarks: tuple[str, ...]
 
 
@@ -64,9 +67,9 @@ def retention_prune(job: Job, source: Source, stored: SnapshotId) -> Pruned:
     refs = sorted({*job.snapshots(), SnapshotRef(job.profile_key, stored)}, key=lambda ref: ref.id)
     retention = profile_retention(job.repository, refs, limits)
     if held := retention.held():
-        return Pruned(0, (held, *retention.remarks))
+        return Pruned(0, retention.manifests, (held, *retention.remarks))
     carry_out(job.repository, job.profile_key, retention.plan)
-    return Pruned(len(retention.plan.goes), retention.remarks)
+    return Pruned(len(retention.plan.goes), staying(retention.plan, retention.manifests), retention.remarks)
 
 
 def chosen_limits(settings: Settings, own: RetentionPreferences) -> RetentionLimits:
@@ -87,12 +90,14 @@ def profile_retention(
     """
     now = now or datetime.now().astimezone()
     candidates: list[Candidate] = []
+    manifests: list[Manifest] = []
     suspects: list[str] = []
     remarks: list[str] = []
     for ref, manifest in zip(refs, repository.manifests(refs), strict=True):
         if not isinstance(manifest, Manifest):
             remarks.append(str(manifest))
             continue
+        manifests.append(manifest)
         candidates.append(
             Candidate(
                 ref.id,
@@ -107,7 +112,13 @@ def profile_retention(
             suspects.clear()
         if manifest.facts.get("suspect") and now - manifest.taken_at < HOLD:
             suspects.append(ref.id)
-    return ProfileRetention(plan_retention(candidates, limits, now), tuple(suspects), tuple(remarks))
+    return ProfileRetention(plan_retention(candidates, limits, now), tuple(manifests), tuple(suspects), tuple(remarks))
+
+
+def staying(plan: RetentionPlan, manifests: Iterable[Manifest]) -> tuple[Manifest, ...]:
+    """Those of the snapshots that are there once the plan is carried out."""
+    going = {goes.snapshot for goes in plan.goes}
+    return tuple(manifest for manifest in manifests if manifest.id not in going)
 
 
 def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPlan) -> None:

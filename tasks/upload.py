@@ -29,7 +29,8 @@ class Stored:
     bytes_read: int
     bytes_new: int
     bytes_stored: int
-    suspect: bool
+    suspect: str | None
+    """Why the snapshot is marked, if it is."""
     remarks: tuple[str, ...]
 
 
@@ -46,7 +47,8 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
     )
     media, written = committed.stored
     job.remember_files(media.versions)
-    suspect = committed.manifest.facts["suspect"]
+    marked = committed.manifest.facts["suspect"]
+    suspect = str(marked) if marked else None
     return Stored(
         snapshot=committed.ref.id,
         media_files=len(media.entries),
@@ -54,7 +56,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
         bytes_read=source.evidence.size + media.bytes_read,
         bytes_new=written.bytes_new,
         bytes_stored=written.bytes_stored + committed.manifest_bytes,
-        suspect=suspect is not None,
+        suspect=suspect,
         remarks=(
             *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
             *contents.reader.remarks(),
@@ -105,6 +107,7 @@ def _manifest(
             "bytes_read": source.evidence.size + media.bytes_read,
             "bytes_new": written.bytes_new,
             "bytes_stored": written.bytes_stored,
+            "repository_bytes": job.repository.holdings().bytes_in_packs + written.bytes_stored,
             "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
             **counts,
             **software_versions(),

@@ -10,10 +10,10 @@ from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
 from storage.retention import RetentionLimits, RetentionPlan
-from tasks.audit import Report, audited
+from tasks.audit import SUSPECT, Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
 from tasks.place import active_settings, open_named
-from tasks.retention_prune import carry_out, chosen_limits, profile_retention
+from tasks.retention_prune import carry_out, chosen_limits, profile_retention, staying
 from tasks.this_computer import this_host
 
 
@@ -25,6 +25,12 @@ class ProfilePlan:
     plan: RetentionPlan
     held: str | None
     remarks: tuple[str, ...]
+    snapshots: tuple[Manifest, ...]
+    """Those that can be read, oldest first."""
+
+    def kept(self) -> tuple[Manifest, ...]:
+        """The snapshots that stay once the plan is carried out."""
+        return staying(self.plan, self.snapshots)
 
 
 def plan_prune(repository: Repository, names: Sequence[str] = (), *, limits_for_all: bool = False) -> list[ProfilePlan]:
@@ -38,7 +44,7 @@ def plan_prune(repository: Repository, names: Sequence[str] = (), *, limits_for_
     for profile in chosen:
         limits = _limits(profile, meant=limits_for_all or bool(names))
         retention = profile_retention(repository, profile.refs, limits)
-        plans.append(ProfilePlan(profile, retention.plan, retention.held(), retention.remarks))
+        plans.append(ProfilePlan(profile, retention.plan, retention.held(), retention.remarks, retention.manifests))
     return plans
 
 
@@ -60,13 +66,15 @@ def prune(
             audit.profile_key = planned.profile.key
             audit.remarks += planned.remarks
             if planned.held and not despite_suspects:
-                audit.outcome, audit.reason = Outcome.SKIPPED, "suspect"
+                audit.outcome, audit.reason = Outcome.SKIPPED, SUSPECT
                 audit.completed(planned.held)
+                audit.snapshots = planned.snapshots
             else:
                 with audit.timed("retention_prune"):
                     carry_out(repository, planned.profile.key, planned.plan)
                 gone = len(planned.plan.goes)
                 audit.note(snapshots_pruned=gone)
+                audit.snapshots = planned.kept()
                 audit.completed(f"{gone} of {gone + len(planned.plan.keeps)} snapshots were let go")
         reports.append(audit.report())
     return reports

@@ -39,6 +39,7 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
         with audit.timed("retention_prune"):
             pruned = retention_prune(work, source, stored)
         audit.note(snapshots_pruned=pruned.let_go)
+        audit.snapshots = pruned.kept
         audit.remarks += pruned.remarks
     with audit.timed("deletion_log_archive"):
         archived = deletion_log_archive(work, stored, contents)
@@ -59,7 +60,10 @@ def _store(work: Job, audit: Audit, source: Source, contents: Contents, *, purpo
         bytes_stored=stored.bytes_stored,
     )
     audit.remarks += stored.remarks
-    audit.completed(f"The snapshot {stored.snapshot} is stored" + (" and marked as suspect" if stored.suspect else ""))
+    if stored.suspect:
+        audit.suspect(f"The snapshot {stored.snapshot} is stored and marked as suspect: {stored.suspect}")
+    else:
+        audit.completed(f"The snapshot {stored.snapshot} is stored")
     return stored.snapshot
 
 

@@ -74,7 +74,9 @@ class AuditRow:
     repository_id: Annotated[str, "Id of the repository"]
     snapshot: Annotated[str | None, "The snapshot that was made, restored or worked on"] = None
     outcome: Annotated[Outcome, "completed, unchanged (nothing new to store), skipped (not now) or failed"]
-    reason: Annotated[str | None, "Code that says why the action was skipped or failed"] = None
+    reason: Annotated[
+        str | None, "Code that says why the action was skipped or failed, or that what it made is suspect"
+    ] = None
     message: Annotated[str | None, "The same for a person: a sentence or two"] = None
     notes: Annotated[int | None, "Notes in the collection"] = None
     cards: Annotated[int | None, "Cards in the collection"] = None
