@@ -8,13 +8,16 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.announcing import announce_many
 from flows.chains.adopt import adopt
 from flows.parameters import ProfileName, RepositoryName
+from flows.run_names import name_of_profiles
 from flows.states import in_a_state, keep, state_of_many, tell
 from profiles.errors import SourceUnreadable
+from storage.format.audit_row import Outcome
 
 
-@flow(name="adopt-backups", persist_result=False)
+@flow(name="adopt-backups", flow_run_name=name_of_profiles, persist_result=False)
 def adopt_backups(
     paths: list[str] | None = None, profile: ProfileName | None = None, repository: RepositoryName = "default"
 ) -> State[Any]:
@@ -25,7 +28,7 @@ def adopt_backups(
         profile: Whose they are; leave it empty for all profiles, or where the packages lie in a profile's own folder.
         repository: Where to: "default", or the name of a repository in the settings.
     """
-    return in_a_state(lambda: _adopt([_full(path) for path in paths or []], profile, repository))
+    return in_a_state(lambda: _adopt([_full(path) for path in paths or []], profile, repository), "adopt")
 
 
 def _adopt(paths: list[Path], profile: str | None, repository: str) -> State[Any]:
@@ -34,6 +37,9 @@ def _adopt(paths: list[Path], profile: str | None, repository: str) -> State[Any
     for report in result.reports:
         tell(report.remarks)
     keep(result)
+    # What was adopted before has no row in the audit table either.
+    new = [report for report in result.reports if report.outcome is not Outcome.UNCHANGED]
+    announce_many("adopt", "Anki's own backups adopted", new, result.summary(), result.remarks)
     return state_of_many(result.reports, result.summary())
 
 

@@ -24,4 +24,4 @@ def back_up_profile(
         force: Make a snapshot even when nothing has changed.
         accept: Take a profile that lost much as it is; later ones are held against it.
     """
-    return in_a_state(lambda: state_of(back_up(profile, repository, force=force, accept=accept)))
+    return in_a_state(lambda: state_of(back_up(profile, repository, force=force, accept=accept)), "backup")

@@ -7,6 +7,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.announcing import announce_many
 from flows.backup import back_up_profile
 from flows.chains.backup import BackupOfAll, found_in, plan_lanes, reported
 from flows.parameters import ProfileName, RepositoryName
@@ -30,7 +31,7 @@ def back_up_all(
         force: Make snapshots even where nothing has changed.
         accept: Take profiles that lost much as they are; later ones are held against that.
     """
-    return in_a_state(lambda: _back_up_each(profiles or [], repository, force=force, accept=accept))
+    return in_a_state(lambda: _back_up_each(profiles or [], repository, force=force, accept=accept), "backup")
 
 
 def _back_up_each(names: list[str], repository: str, *, force: bool, accept: bool) -> State[Any]:
@@ -47,4 +48,5 @@ def _back_up_each(names: list[str], repository: str, *, force: bool, accept: boo
     result = BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
     tell(result.remarks)
     keep(result)
+    announce_many("all-profiles", "All profiles", result.reports, result.summary(), result.remarks, heard=True)
     return state_of_many(result.reports, result.summary() or "There was no profile to back up")

@@ -50,7 +50,8 @@ def export_colpkg(
                 overwrite=overwrite,
                 repository_name=repository,
             )
-        )
+        ),
+        "export",
     )
 
 

@@ -7,13 +7,15 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from flows.announcing import announce_many, show_repository
 from flows.chains import prune as chain
 from flows.chains.sweep import sweep
 from flows.parameters import ProfileName, RepositoryName
+from flows.run_names import name_of_profiles
 from flows.states import in_a_state, state_of_many, tell
 
 
-@flow(name="prune", persist_result=False)
+@flow(name="prune", flow_run_name=name_of_profiles, persist_result=False)
 def prune(
     profiles: list[ProfileName] | None = None,
     repository: RepositoryName = "default",
@@ -28,7 +30,7 @@ def prune(
         accept: Take it as right that much of the repository goes.
         accept_missing: Take it as right that snapshots are gone which nobody forgot.
     """
-    return in_a_state(lambda: _prune(repository, profiles or [], accept=accept, accept_missing=accept_missing))
+    return in_a_state(lambda: _prune(repository, profiles or [], accept=accept, accept_missing=accept_missing), "prune")
 
 
 def _prune(repository: str, profiles: list[str], *, accept: bool, accept_missing: bool) -> State[Any]:
@@ -37,6 +39,8 @@ def _prune(repository: str, profiles: list[str], *, accept: bool, accept_missing
         reports.append(sweep(repository, accept=accept, accept_missing=accept_missing))
     for report in reports:
         tell(report.remarks)
-    return state_of_many(
-        reports, "; ".join(f"{report.profile or 'Repository'}: {report.message}" for report in reports)
-    )
+    summary = "; ".join(f"{report.profile or 'Repository'}: {report.message}" for report in reports)
+    announce_many("prune", "Snapshots pruned", reports, summary)
+    if not profiles:
+        show_repository(reports)
+    return state_of_many(reports, summary)

@@ -64,4 +64,4 @@ def recover_notes(
         )
         return state_of(report)
 
-    return in_a_state(run)
+    return in_a_state(run, "recover")

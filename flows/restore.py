@@ -55,7 +55,8 @@ def restore_profile(
                 repository_name=repository,
                 confirmed=_shown,
             ),
-        )
+        ),
+        "restore",
     )
 
 

@@ -14,6 +14,9 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterTypeError
 from prefect.states import Completed, Failed
 
+from flows.announcing import announce
+from flows.events import emit_failure
+from flows.report.progress import shown_progress
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
@@ -26,13 +29,16 @@ _kept: dict[str, object] = {}
 
 
 def state_of(report: Report) -> State[Any]:
-    """The final state of a run that did one thing: *Completed*, *Unchanged*, *Skipped* or *Failed*, and why."""
+    """The final state of a run that did one thing, and why; the world is told of it.
+
+    It is *Completed*, *Unchanged*, *Skipped*, *Suspect* (done, with a profile that looks wrong) or *Failed*.
+    """
     tell(report.remarks)
     keep(report)
+    announce(report)
     if report.outcome is Outcome.FAILED:
         return Failed(message=report.message)
-    name = {Outcome.UNCHANGED: "Unchanged", Outcome.SKIPPED: "Skipped"}.get(report.outcome, "Completed")
-    return Completed(name=name, message=report.message)
+    return Completed(name=report.how.capitalize(), message=report.message)
 
 
 def state_of_many(reports: Sequence[Report], summary: str) -> State[Any]:
@@ -41,21 +47,31 @@ def state_of_many(reports: Sequence[Report], summary: str) -> State[Any]:
     return (Failed if failed else Completed)(message=summary)
 
 
-def in_a_state(action: Callable[[], State[Any]]) -> State[Any]:
+def in_a_state(action: Callable[[], State[Any]], named: str | None = None) -> State[Any]:
     """Do what a flow does, and end in a state even if it goes wrong: known trouble in its sentence alone.
+
+    What goes wrong is told as an event of the action `named`, as it is in the audit table.
 
     A defect leaves its traceback in the log. It must not leave the flow: Prefect would pickle it, with whatever it
     holds, into its results, also of a flow that persists none (flow_engine.py, handle_exception).
     """
     try:
-        return action()
+        with shown_progress():
+            return action()
     except RecollectError as trouble:
         keep(trouble)
+        _tell_failure(named, trouble)
         return Failed(message=str(trouble))
     except Exception as defect:  # noqa: BLE001 - it is logged with its traceback, and kept for who asks
         get_run_logger().exception("This is a defect of Recollect")
         keep(defect)
+        _tell_failure(named, defect)
         return Failed(message=f"{type(defect).__name__} in Recollect itself. The log of the run shows where.")
+
+
+def _tell_failure(named: str | None, trouble: Exception) -> None:
+    if named is not None:
+        emit_failure(named, trouble)
 
 
 def tell(remarks: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from storage.checking.verification import Scope
 Percent = Annotated[float, Field(gt=0, le=100)]
 
 
-@flow(name="verify", persist_result=False)
+@flow(name="verify", flow_run_name="repository {repository}", persist_result=False)
 def verify(repository: RepositoryName = "default", read_percent: Percent | None = None) -> State[Any]:
     """Verify that a repository holds all that its snapshots need, and read a part of it back.
 
@@ -26,4 +26,4 @@ def verify(repository: RepositoryName = "default", read_percent: Percent | None 
             to read none.
     """
     scope = Scope() if read_percent is None else Scope(data=True, share=read_percent / 100)
-    return in_a_state(lambda: state_of(chain.verify(repository, scope).report))
+    return in_a_state(lambda: state_of(chain.verify(repository, scope).report), "verify")

@@ -51,6 +51,11 @@ class Report:
         return self.outcome is Outcome.COMPLETED and self.row.reason == SUSPECT
 
     @property
+    def how(self) -> str:
+        """How it ended, in a word: its outcome, or *suspect*."""
+        return SUSPECT if self.suspect else self.outcome.value
+
+    @property
     def message(self) -> str:
         """What to tell a person."""
         return self.row.message or ""

@@ -1,0 +1,109 @@
+"""What automations hear of: an event for each action, named after it and how it ended, about a profile or repository.
+
+`recollect.<action>.<how>`: the action as in the audit table; how is completed, unchanged, skipped, suspect or failed.
+Its payload is the action's row in the audit table. Prefect adds the flow run, its deployment and its tags by itself.
+"""
+
+from __future__ import annotations
+
+import platform
+from datetime import datetime
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
+
+from recollect.errors import RecollectError
+from storage.format.audit_row import AuditRow, Outcome, row_values
+from tasks.audit import Report
+from tasks.place import active_settings, found_profiles, key_of
+from tasks.this_computer import this_host
+
+PREFIX = "recollect"
+
+
+def emit(report: Report) -> None:
+    """Tell how an action ended. A server that takes no events costs nothing else."""
+    row = report.row
+    repository = f"{PREFIX}.repository.{row.repository_id}"
+    resource = f"{PREFIX}.profile.{row.profile_key}" if row.profile_key else repository
+    about = {
+        "prefect.resource.id": resource,
+        "prefect.resource.name": row.profile or row.repository_id,
+        f"{PREFIX}.profile": row.profile,
+        f"{PREFIX}.host": row.host,
+        f"{PREFIX}.repository": row.repository_id,
+    }
+    related = (
+        [] if resource == repository else [{"prefect.resource.id": repository, "prefect.resource.role": "repository"}]
+    )
+    _emit(f"{PREFIX}.{row.action}.{report.how}", about, related, _payload(row))
+
+
+def emit_failure(action: str, trouble: BaseException) -> None:
+    """Tell that an action failed before it could begin, so that the audit table has no row of it.
+
+    Mostly the repository can't be reached then. Whose it was, and where to, the parameters of the flow run say.
+    """
+    context = FlowRunContext.get()
+    given = (context.parameters if context is not None else None) or {}
+    profile, repository = str(given.get("profile") or ""), str(given.get("repository") or "")
+    host = _host()
+    key = _key_of(profile)
+    about = {
+        "prefect.resource.id": f"{PREFIX}.profile.{key}" if key else f"{PREFIX}.host.{host}",
+        "prefect.resource.name": profile or host,
+        f"{PREFIX}.profile": profile,
+        f"{PREFIX}.host": host,
+    }
+    known = isinstance(trouble, RecollectError)
+    payload = {
+        "action": action,
+        "profile": profile,
+        "repository": repository,
+        "host": host,
+        "outcome": Outcome.FAILED.value,
+        "reason": trouble.code if isinstance(trouble, RecollectError) else "unexpected",
+        "message": str(trouble) if known else f"{type(trouble).__name__} in Recollect itself",
+        "error": type(trouble).__name__,
+    }
+    _emit(f"{PREFIX}.{action}.{Outcome.FAILED}", about, [], payload)
+
+
+def _payload(row: AuditRow) -> dict[str, Any]:
+    return {
+        column: value.isoformat() if isinstance(value, datetime) else value
+        for column, value in row_values(row).items()
+        if value is not None
+    }
+
+
+def _host() -> str:
+    """The computer's name, also when it is the settings that are wrong."""
+    try:
+        return this_host(active_settings())
+    except RecollectError:
+        return platform.node() or "this computer"
+
+
+def _key_of(profile: str) -> str | None:
+    """The key of this computer's profile of that name, if it can be told."""
+    try:
+        return next((key_of(found) for found in found_profiles().profiles if found.name == profile), None)
+    except (RecollectError, OSError):
+        return None
+
+
+def _emit(event: str, about: dict[str, str], related: list[dict[str, str]], payload: dict[str, Any]) -> None:
+    whole = {name: _sendable(value) for name, value in about.items() if value}
+    sent = {name: _sendable(value) if isinstance(value, str) else value for name, value in payload.items()}
+    try:
+        emit_event(event, whole, related=related, payload=sent)
+    except Exception:  # noqa: BLE001 - whatever became of the event, the action has ended as it has
+        get_run_logger().debug("The event %s could not be sent", event, exc_info=True)
+
+
+def _sendable(text: str) -> str:
+    # Names may hold lone surrogates, which no JSON can.
+    return str(text).encode("utf-8", "backslashreplace").decode("utf-8")
