@@ -90,7 +90,7 @@ def _stored_by_day(manifests: Iterable[Manifest]) -> dict[date, int]:
 
 def _days_told(days: Sequence[date], today: date) -> str:
     lately = sum(today - _MONTH < day <= today for day in days)
-    return f"Of the last {_MONTH.days} days, {lately} have a snapshot that is kept."
+    return f"Days with a snapshot that is kept, of the last {_MONTH.days}: {lately}."
 
 
 def _last_good(seen: Sequence[Manifest]) -> str:

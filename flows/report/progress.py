@@ -1,12 +1,13 @@
 """How far long work is, shown in the Prefect UI while it goes on.
 
 Work tells of each file and each pack, from several threads, and must not wait for a server. So a thread of its own
-looks at what was told, once a second, and passes it on; for work that is done within seconds it never wakes.
+looks at what was told, once a second at most, and passes it on; for work that is done within seconds it never wakes.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
@@ -26,7 +27,7 @@ LONG_S = 3.0
 """Work that takes longer than this is shown."""
 
 EVERY_S = 1.0
-"""Seconds between two updates."""
+"""Seconds between two updates, at least."""
 
 _WHOLE = 100.0
 _WAITS_S = 5.0
@@ -90,7 +91,9 @@ class ShownProgress:
         # The server may not answer, or take nothing: the work goes on all the same, and is not shown.
         with suppress(Exception), patient_client(retries=0) as client:
             shown = self._create(client, told)
-            while not ended.wait(EVERY_S):
+            began = time.monotonic()
+            # An upload of a whole night moves by a percent in minutes: nobody needs its progress by the second.
+            while not ended.wait(max(EVERY_S, (time.monotonic() - began) / _WHOLE)):
                 self._update(client, shown, told)
             self._update(client, shown, told)
 

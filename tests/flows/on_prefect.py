@@ -79,6 +79,22 @@ class Run:
         found = _asked(self.server, "artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [self.id]}}})
         return {artifact["key"]: artifact["data"] for artifact in found}
 
+    def events(self, expected: int) -> list[dict[str, Any]]:
+        """The `expected` events of ours that name the run, in their order. They reach the server in their own time."""
+        wanted = {
+            "event": {"prefix": ["recollect."]},
+            "related": {"id": [f"prefect.flow-run.{self.id}"]},
+            "order": "ASC",
+        }
+        deadline = time.monotonic() + _RECORDED_WITHIN_S
+        while True:
+            answer = httpx.post(f"{self.server.api_url}/events/filter", json={"filter": wanted}, timeout=30)
+            answer.raise_for_status()
+            found: list[dict[str, Any]] = answer.json()["events"]
+            if len(found) >= expected or time.monotonic() > deadline:
+                return found
+            time.sleep(0.1)  # nothing announces what the server has recorded
+
     def log(self) -> str:
         """The log of the run and of its tasks, as the server holds it."""
         lines = _asked(self.server, "logs/filter", {"logs": {"flow_run_id": {"any_": [self.id]}}})
