@@ -42,9 +42,10 @@ def state_of(report: Report) -> State[Any]:
 
 
 def state_of_many(reports: Sequence[Report], summary: str) -> State[Any]:
-    """The final state of a run over several profiles: one that failed makes it *Failed*."""
-    failed = any(report.outcome is Outcome.FAILED for report in reports)
-    return (Failed if failed else Completed)(message=summary)
+    """The final state of a run over several profiles: *Failed* if one failed, else *Suspect* if one is."""
+    if any(report.outcome is Outcome.FAILED for report in reports):
+        return Failed(message=summary)
+    return Completed(name="Suspect" if any(report.suspect for report in reports) else "Completed", message=summary)
 
 
 def in_a_state(action: Callable[[], State[Any]], named: str | None = None) -> State[Any]:

@@ -17,7 +17,7 @@ from profiles.errors import ProfileUnknown
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from storage.repository import Repository
-from tasks.audit import Audit, Report, audited, counts_of
+from tasks.audit import SUSPECT, Audit, Report, audited, counts_of
 from tasks.catalog import ROUTINE
 from tasks.job import Job, job
 from tasks.place import active_settings, found_profiles, key_of, open_named
@@ -88,9 +88,11 @@ class BackupOfAll:
 
     def summary(self) -> str:
         """One sentence about all of them."""
-        counts = [f"{len(found)} {outcome}" for outcome in Outcome if (found := self.having(outcome))]
-        failed = "; ".join(f"{report.profile}: {report.message}" for report in self.having(Outcome.FAILED))
-        return ", ".join(counts) + (f". {failed}" if failed else "")
+        ended = [report.how for report in self.reports]
+        counts = [f"{ended.count(how)} {how}" for how in (*Outcome, SUSPECT) if how in ended]
+        looked_at = [report for report in self.reports if report.how in (Outcome.FAILED, SUSPECT)]
+        told = "; ".join(f"{report.profile}: {report.message}" for report in looked_at)
+        return ", ".join(counts) + (f". {told}" if told else "")
 
 
 def back_up_several(

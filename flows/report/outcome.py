@@ -10,9 +10,9 @@ from typing import Any
 from flows.report.markdown import bullets, count, heading, moment, plain, seconds, table
 from flows.report.page import Page, markdown_page, page_key, profile_page_key, repository_page_key
 from recollect.units import size
-from storage.format.audit_row import AuditRow
+from storage.format.audit_row import AuditRow, Outcome
 from storage.format.manifest import Manifest
-from tasks.audit import Report
+from tasks.audit import SUSPECT, Report
 from tasks.catalog import ROUTINE
 from tasks.retention_prune import is_good
 
@@ -49,6 +49,9 @@ _TIMES = {
     "seconds_restore": "Restoring",
     "seconds_total": "In all",
 }
+_OF_EACH = {"notes": "Notes", "media_files": "Media files", "bytes_stored": "Stored", "seconds_total": "Time"}
+_WORST_FIRST = (Outcome.FAILED, SUSPECT, Outcome.SKIPPED, Outcome.COMPLETED)
+_LONGEST_NAME = 40
 
 
 def outcome_page(report: Report, next_run: datetime | None = None) -> Page:
@@ -79,22 +82,30 @@ def many_outcomes_page(
         heading(title),
         plain(summary),
         table(
-            ("Whose", "How it ended", "Stored", "Time", "What there is to say"),
-            [
-                (
-                    report.profile or "Repository",
-                    report.how,
-                    size(report.row.bytes_stored),
-                    seconds(report.row.seconds_total or 0.0),
-                    report.message,
-                )
-                for report in reports
-            ],
+            ("Whose", "How it ended", *_OF_EACH.values()),
+            [(_cut(_whose(report)), report.how, *_cells(report.row)) for report in reports],
         ),
-        _remarks(
-            [*remarks, *(f"{report.profile or 'Repository'}: {one}" for report in reports for one in report.remarks)]
-        ),
+        _remarks([*remarks, *_told_of(reports)]),
     )
+
+
+def _told_of(reports: Sequence[Report]) -> list[str]:
+    """What there is to say of each, the worst first. Below the table and not in it, where a sentence would be cut."""
+    telling = [report for report in reports if report.outcome is not Outcome.UNCHANGED]
+    worst_first = sorted(telling, key=lambda report: _WORST_FIRST.index(report.how))
+    return [f"{_whose(report)}: {told}" for report in worst_first for told in (report.message, *report.remarks)]
+
+
+def _whose(report: Report) -> str:
+    return report.profile or "Repository"
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+
+
+def _cells(row: AuditRow) -> list[str]:
+    return ["" if (found := getattr(row, column)) is None else _figure(column, found) for column in _OF_EACH]
 
 
 def _key(row: AuditRow) -> str:

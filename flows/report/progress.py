@@ -49,13 +49,17 @@ class _Told:
         self._inner.advance(amount, files)
 
     def percent(self) -> float:
-        """How much is done. What turns out to be more than was expected does not pass the end."""
-        return round(min(_WHOLE, _WHOLE * self._done / self._total), 1)
+        """How much is done."""
+        return round(_WHOLE * self._bytes() / self._total, 1)
 
     def in_words(self) -> str:
         """The same for a person, as Markdown."""
         files = f", {count(self._files_done)} of {count(self._files)} files" if self._files else ""
-        return plain(f"{self._what}: {size(self._done)} of {size(self._total)}{files}")
+        return plain(f"{self._what}: {size(self._bytes())} of {size(self._total)}{files}")
+
+    def _bytes(self) -> int:
+        # What turns out to be more than was expected does not pass the end.
+        return min(self._done, self._total)
 
 
 class ShownProgress:

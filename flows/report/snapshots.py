@@ -35,12 +35,11 @@ def _row(manifest: Manifest) -> dict[str, str | int | None]:
         "Taken": plain(moment(manifest.taken_at)),
         "Snapshot": plain(manifest.id),
         "Marks": ", ".join(marks_of(manifest)),
+        "Added": plain(size(stored) if type(stored) is int and stored >= 0 else ""),
         "Notes": _count(counts["notes"]),
         "Cards": _count(counts["cards"]),
         "Reviews": _count(counts["reviews"]),
-        "Media files": _count(counts["media_files"]),
-        "Media": plain(size(counts["media_bytes"])),
-        "Added": plain(size(stored) if type(stored) is int and stored >= 0 else ""),
+        "Media": plain(_media(counts["media_files"], counts["media_bytes"])),
     }
 
 
@@ -54,6 +53,10 @@ def marks_of(manifest: Manifest) -> list[str]:
         "media left out": bool(manifest.facts.get("media_left_out")),
     }
     return [mark for mark, found in marks.items() if found]
+
+
+def _media(files: int | None, amount: int | None) -> str:
+    return _count(files) + ("" if amount is None else f" ({size(amount)})")
 
 
 def _count(number: int | None) -> str:

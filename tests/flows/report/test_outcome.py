@@ -84,10 +84,14 @@ def test_what_was_not_measured_is_not_told() -> None:
 
 def test_several_profiles_stand_on_one_page_with_what_went_wrong() -> None:
     failed = Report(row(profile="B|en", outcome=Outcome.FAILED, message="<b>broken</b>"), ("look",))
-    page = many_outcomes_page("all-profiles", "All profiles", [Report(row(message="stored")), failed], "1 completed")
+    unchanged = Report(row(profile="C" * 100, outcome=Outcome.UNCHANGED, message="nothing new"))
+    done = Report(row(message="stored", notes=1200))
+    page = many_outcomes_page("all-profiles", "All profiles", [done, failed, unchanged], "1 completed")
     assert "| B\\|en | failed |" in page.data
+    assert "| Ada | completed | 1 200 |" in page.data
+    assert f"| {'C' * 39}… | unchanged |" in page.data
     assert "\\<b\\>" in page.data
-    assert "B|en: look" in read(page.data)
+    assert read(page.data).endswith("- B|en: <b>broken</b>\n- B|en: look\n- Ada: stored\n")
     assert page.key == "all-profiles-report-abababab"
 
 
