@@ -185,6 +185,7 @@ def test_pruning_shows_who_is_protected_and_since_when(home: Home) -> None:
         "recollect.sweep.unchanged",
     ]
     pages = run.artifacts()
+    assert len(pages) == 2, "nothing was let go, so each profile's own pages are as true as they were"
     (repository,) = (page for key, page in pages.items() if key.startswith("repository-"))
     (report,) = (page for key, page in pages.items() if key.startswith("prune-report-"))
     assert "| Ada | " in repository

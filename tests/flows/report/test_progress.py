@@ -112,6 +112,8 @@ def test_work_that_is_done_at_once_and_work_of_unknown_length_are_not_shown(
     assert server.shown == []
 
 
+# What ends a thread is no more than a warning to pytest.
+@pytest.mark.filterwarnings("error")
 def test_a_server_that_is_gone_changes_nothing_for_the_work(server: Server) -> None:
     server.refuses = True
     listener = Listener()
