@@ -229,7 +229,9 @@ def test_a_report_says_when_the_deployment_is_due_next(home: Home) -> None:
         "    create(Scheduled(scheduled_time=datetime.now(UTC) - timedelta(hours=1)))\n"
         "    create(Scheduled(scheduled_time=due))\n"
         "    flow_run = create(Pending())\n"
-        "end(run_flow(back_up_profile, flow_run, parameters={'profile': 'Ada'}, return_type='state'))"
+        "end(run_flow(back_up_profile, flow_run, parameters={'profile': 'Ada'}, return_type='state'))\n"
+        "with get_client(sync_client=True) as client:\n"
+        "    client.delete_deployment(deployment)"
     )
 
     (report,) = (page for key, page in run.artifacts().items() if key.startswith("backup-report-"))
