@@ -7,6 +7,8 @@ Its payload is the action's row in the audit table. Prefect adds the flow run, i
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,22 +25,17 @@ from tasks.this_computer import this_host
 PREFIX = "recollect"
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    name: str
+    about: dict[str, str]
+    related: list[dict[str, str]]
+    payload: dict[str, Any]
+
+
 def emit(report: Report) -> None:
     """Tell how an action ended. A server that takes no events costs nothing else."""
-    row = report.row
-    repository = f"{PREFIX}.repository.{row.repository_id}"
-    resource = f"{PREFIX}.profile.{row.profile_key}" if row.profile_key else repository
-    about = {
-        "prefect.resource.id": resource,
-        "prefect.resource.name": row.profile or row.repository_id,
-        f"{PREFIX}.profile": row.profile,
-        f"{PREFIX}.host": row.host,
-        f"{PREFIX}.repository": row.repository_id,
-    }
-    related = (
-        [] if resource == repository else [{"prefect.resource.id": repository, "prefect.resource.role": "repository"}]
-    )
-    _emit(f"{PREFIX}.{row.action}.{report.how}", about, related, _payload(row))
+    _sent(lambda: _event_of(report))
 
 
 def emit_failure(action: str, trouble: BaseException) -> None:
@@ -46,6 +43,24 @@ def emit_failure(action: str, trouble: BaseException) -> None:
 
     Mostly the repository can't be reached then. Whose it was, and where to, the parameters of the flow run say.
     """
+    _sent(lambda: _event_of_failure(action, trouble))
+
+
+def _event_of(report: Report) -> _Event:
+    row = report.row
+    repository = f"{PREFIX}.repository.{row.repository_id}"
+    about = {
+        "prefect.resource.id": f"{PREFIX}.profile.{row.profile_key}" if row.profile_key else repository,
+        "prefect.resource.name": row.profile or row.repository_id,
+        f"{PREFIX}.profile": row.profile,
+        f"{PREFIX}.host": row.host,
+        f"{PREFIX}.repository": row.repository_id,
+    }
+    related = [{"prefect.resource.id": repository, "prefect.resource.role": "repository"}] if row.profile_key else []
+    return _Event(f"{PREFIX}.{row.action}.{report.how}", about, related, _payload(row))
+
+
+def _event_of_failure(action: str, trouble: BaseException) -> _Event:
     context = FlowRunContext.get()
     given = (context.parameters if context is not None else None) or {}
     profile, repository = str(given.get("profile") or ""), str(given.get("repository") or "")
@@ -68,7 +83,7 @@ def emit_failure(action: str, trouble: BaseException) -> None:
         "message": str(trouble) if known else f"{type(trouble).__name__} in Recollect itself",
         "error": type(trouble).__name__,
     }
-    _emit(f"{PREFIX}.{action}.{Outcome.FAILED}", about, [], payload)
+    return _Event(f"{PREFIX}.{action}.{Outcome.FAILED}", about, [], payload)
 
 
 def _payload(row: AuditRow) -> dict[str, Any]:
@@ -95,13 +110,17 @@ def _key_of(profile: str) -> str | None:
         return None
 
 
-def _emit(event: str, about: dict[str, str], related: list[dict[str, str]], payload: dict[str, Any]) -> None:
-    whole = {name: _sendable(value) for name, value in about.items() if value}
-    sent = {name: _sendable(value) if isinstance(value, str) else value for name, value in payload.items()}
+def _sent(make: Callable[[], _Event]) -> None:
     try:
-        emit_event(event, whole, related=related, payload=sent)
-    except Exception:  # noqa: BLE001 - whatever became of the event, the action has ended as it has
-        get_run_logger().debug("The event %s could not be sent", event, exc_info=True)
+        event = make()
+        emit_event(
+            event.name,
+            {label: _sendable(value) for label, value in event.about.items() if value},
+            related=event.related,
+            payload={name: _sendable(one) if isinstance(one, str) else one for name, one in event.payload.items()},
+        )
+    except Exception:  # noqa: BLE001 - whatever becomes of the event, the action has ended as it has
+        get_run_logger().debug("An event could not be sent", exc_info=True)
 
 
 def _sendable(text: str) -> str:

@@ -68,11 +68,11 @@ class ShownProgress:
     def __init__(self, flow_run_id: UUID, key: str, inner: Progress) -> None:
         self._flow_run_id = flow_run_id
         self._key = key
-        self._inner = inner
+        self.inner = inner
 
     @contextmanager
     def stage(self, what: str, total: int | None, files: int | None = None) -> Iterator[Stage]:
-        with self._inner.stage(what, total, files) as inner:
+        with self.inner.stage(what, total, files) as inner:
             if not total:
                 yield inner
                 return
@@ -125,5 +125,8 @@ def shown_progress() -> Iterator[None]:
         return
     profile = str((context.parameters or {}).get("profile") or "")
     key = page_key("progress", profile or context.flow_run.name, context.flow_run.name)
-    with listening(ShownProgress(context.flow_run.id, key, current_progress())):
+    before = current_progress()
+    # What a run within a run does is shown as its own, and not as that of both.
+    inner = before.inner if isinstance(before, ShownProgress) else before
+    with listening(ShownProgress(context.flow_run.id, key, inner)):
         yield

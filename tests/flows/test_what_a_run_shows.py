@@ -241,7 +241,7 @@ def test_a_report_says_when_the_deployment_is_due_next(home: Home) -> None:
 
 
 def test_long_work_is_shown_as_it_goes_on_and_short_work_is_not(home: Home) -> None:
-    (run,) = home.run(
+    (outer,) = home.run(
         "import time\n"
         "from prefect import flow\n"
         "from prefect.client.orchestration import get_client\n"
@@ -266,10 +266,16 @@ def test_long_work_is_shown_as_it_goes_on_and_short_work_is_not(home: Home) -> N
         "        mine = ArtifactFilter(flow_run_id=run)\n"
         "        while [one.data for one in client.read_artifacts(artifact_filter=mine)] != [50]:\n"
         "            time.sleep(0.05)\n"
-        "end(long('Ada', return_state=True))",
+        "@flow(name='outer')\n"
+        "def outer() -> None:\n"
+        "    with shown.shown_progress():\n"
+        "        long('Ada')\n"
+        "end(outer(return_state=True))",
     )
 
-    assert run.state == "Completed", run.message
-    (artifact,) = run.artifacts().items()
-    assert artifact[0].startswith("progress-ada-")
-    assert artifact[1] == 100
+    assert outer.state == "Completed", outer.message
+    (run,) = outer.children()
+    ((key, percent),) = run.artifacts().items()
+    assert key.startswith("progress-ada-")
+    assert percent == 100
+    assert outer.artifacts() == {}
