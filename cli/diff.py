@@ -18,7 +18,7 @@ from tasks.difference_text import difference_text
 
 
 def diff(
-    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A snapshot's id, `latest` or `now`.")],
+    before: Annotated[str, typer.Argument(metavar="BEFORE", help="A snapshot's id, a time, `latest` or `now`.")],
     after: Annotated[str, typer.Argument(metavar="AFTER", help="The same. Default: now.")] = NOW,
     profile: Annotated[
         str | None,

@@ -18,7 +18,11 @@ from storage.format.audit_row import Outcome
 
 def export(
     snapshot: Annotated[
-        str, typer.Argument(metavar="SNAPSHOT", help="*latest*, or a snapshot's id, or its beginning or end.")
+        str,
+        typer.Argument(
+            metavar="SNAPSHOT",
+            help="*latest*, a time such as '2026-11-22 18:00', or a snapshot's id, or its beginning or end.",
+        ),
     ],
     file: Annotated[
         str,

@@ -37,8 +37,8 @@ def recover(
         typer.Option(
             "--snapshot",
             metavar="ID",
-            help="Take all from this snapshot: an id, its beginning or end, or `latest`. Default: latest; and for ids, "
-            "and decks that are gone, the newest that holds them.",
+            help="Take all from this snapshot: an id, its beginning or end, a time, or `latest`. Default: latest; for "
+            "ids, and decks that are gone, the newest that holds them.",
         ),
     ] = None,
     profile: Annotated[

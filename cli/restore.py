@@ -16,6 +16,7 @@ from cli.output import say, say_trouble, show_json, show_text
 from cli.progress import progress_bars
 from cli.server import use_server
 from cli.session import Exit, session, usage
+from flows.chains.restore import decline_restore
 from flows.chains.restore import restore as restore_chain
 from flows.chains.restore_plan import NewProfile, RestorePlan, Target, Wanted, plan_restore, wanted_from
 from profiles.install_media import MediaAction
@@ -34,9 +35,23 @@ class MediaFate(StrEnum):
 
 def restore(
     profile: Annotated[str, typer.Argument(metavar="PROFILE", help="The profile's name, or its key.")],
+    when: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SNAPSHOT",
+            show_default=False,
+            help="A time such as '2026-11-22 18:00', for the newest snapshot by then; or an id. Default: the latest.",
+        ),
+    ] = None,
     snapshot: Annotated[
-        str, typer.Option("--snapshot", metavar="ID", help="A snapshot's id, or its beginning or end.")
-    ] = LATEST,
+        str | None,
+        typer.Option(
+            "--snapshot",
+            metavar="ID",
+            help="The same: a snapshot's id, its beginning or end, or a time.",
+            show_default=False,
+        ),
+    ] = None,
     to: Annotated[
         Path | None, typer.Option("--to", metavar="DIR", help="Restore into this empty folder.", parser=path_named)
     ] = None,
@@ -89,8 +104,11 @@ def restore(
 
     In place the present state is kept as a snapshot first, and `recollect undo` brings it back.
 
-    Example: recollect restore Ada --to ~/ada-restored
+    Example: recollect restore Ada '2026-11-22 18:00' --to ~/ada-restored
     """
+    if when is not None and snapshot is not None:
+        raise usage("The snapshot is named twice: leave --snapshot out.")
+    chosen = when or snapshot or LATEST
     if [to is not None, in_place, new_profile is not None].count(True) != 1:
         raise usage(
             "Say where to restore: into an empty folder with --to DIR, into a new profile with --new-profile NAME, or "
@@ -102,13 +120,13 @@ def restore(
     with session(config, base=base, repo=repo):
         wanted = wanted_from(only or (), exact_media=media is MediaFate.EXACT, partial=partial, hold_sync=hold_sync)
         if plan:
-            planned = plan_restore(open_named(), profile, snapshot, to=target, wanted=wanted, compared=True)
+            planned = plan_restore(open_named(), profile, chosen, to=target, wanted=wanted, compared=True)
             if as_json:
                 show_json(_plan_json(planned))
             else:
                 show_text(planned.as_text())
             return
-        report = _run(profile, snapshot, target, wanted, ask=in_place and not yes, on_server=use_server(server))
+        report = _run(profile, chosen, target, wanted, ask=in_place and not yes, on_server=use_server(server))
         show_restored(report, as_json=as_json)
 
 
@@ -131,8 +149,7 @@ def _run(profile: str, snapshot: str, to: Target, wanted: Wanted, *, ask: bool, 
         if ask:
             plan = plan_restore(open_named(), profile, snapshot, to=to, wanted=wanted)
             if not confirm_plan(plan):
-                say("Nothing was restored: the plan was not confirmed")
-                raise typer.Exit(Exit.FAILED)
+                return decline_restore(plan)
             # What *latest* means may have changed while the plan was read.
             snapshot = plan.manifest.id
         from flows.on_server import restore_on_server

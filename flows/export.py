@@ -9,7 +9,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.chains.export import export
-from flows.parameters import PackageLayout, ProfileName, RepositoryName, TargetAddress
+from flows.parameters import PackageLayout, ProfileName, RepositoryName, SnapshotChoice, TargetAddress
 from flows.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 from profiles.packages.layout import Layout
@@ -21,7 +21,7 @@ _LAYOUTS = {PackageLayout.LATEST: Layout.LATEST, PackageLayout.LEGACY: Layout.LE
 def export_colpkg(
     profile: ProfileName,
     target: TargetAddress,
-    snapshot: str = "latest",
+    snapshot: SnapshotChoice = "latest",
     media: bool = True,
     layout: PackageLayout = PackageLayout.LATEST,
     overwrite: bool = False,
@@ -33,7 +33,7 @@ def export_colpkg(
         profile: The profile's name, as Anki shows it.
         target: Where to: the full path of a file, or its URL, such as s3://bucket/ada.colpkg, without a password. What
             it takes to get there comes from the settings for a repository on the same server.
-        snapshot: "latest", or a snapshot's id.
+        snapshot: "latest", a time such as 2026-11-22 18:00 for the newest by then, or a snapshot's id.
         media: With the media files.
         layout: "latest", or "legacy" for an Anki before 2.1.50.
         overwrite: Replace a file that is there.

@@ -19,7 +19,7 @@ def back_up_all_on_server(names: Sequence[str], *, force: bool, accept: bool = F
 
 
 def restore_on_server(profile: str, snapshot: str, to: Target, wanted: Wanted = ALL) -> Report:
-    """Run the flow *restore-profile*. Raises what kept it from reporting."""
+    """Run the flow *restore-profile*, which was confirmed already. Raises what kept it from reporting."""
     return report_of(
         restore_profile(
             profile,
@@ -31,6 +31,7 @@ def restore_on_server(profile: str, snapshot: str, to: Target, wanted: Wanted = 
             exact_media=wanted.exact_media,
             partial=wanted.partial,
             hold_sync=wanted.hold_sync,
+            ask=False,
             return_state=True,
         )
     )

@@ -12,6 +12,19 @@ ProfileName = Annotated[str, Field(min_length=1, max_length=255)]
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """A name in the settings. An address, which may hold a password, is refused before a run of it exists."""
 
+SnapshotChoice = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9-]*|\d{4}-\d{2}-\d{2}([ T]+\d{1,2}:\d{2}(:\d{2})?\s?(Z|[+-]\d{2}:?\d{2})?)?)$",
+    ),
+]
+"""*latest*, an id of a snapshot, or a moment such as 2026-11-22 18:00."""
+
+AnswerMinutes = Annotated[int, Field(ge=1, le=1440)]
+"""How long a run waits for an answer."""
+
 TargetAddress = Annotated[
     str,
     Field(

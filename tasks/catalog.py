@@ -61,7 +61,7 @@ def read_catalog(repository: Repository) -> Catalog:
     for key, refs in by_key.items():
         manifest = _newest_readable(repository, refs)
         if isinstance(manifest, Manifest):
-            latest = _latest(repository, refs)
+            latest = latest_of(repository, refs)
             profiles.append(
                 StoredProfile(key, manifest.profile, manifest.host, manifest.source, tuple(refs), manifest, latest)
             )
@@ -84,9 +84,9 @@ def _newest_readable(repository: Repository, refs: Sequence[SnapshotRef]) -> Man
     return next((found for found in repository.manifests(refs[::-1]) if isinstance(found, Manifest)), newest)
 
 
-def _latest(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
+def latest_of(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
     """What a person means on the bad day: not what was just kept before a restore, nor what looks wrong, nor a package
-    of Anki's, which lacks the media, as long as there is anything else."""
+    of Anki's, which lacks the media, as long as there is anything else. Of `refs` there is at least one."""
     soon = datetime.now(UTC) + CLOCK_TOLERANCE
     adopted = None
     for ref, manifest in backwards(repository, refs):

@@ -12,6 +12,7 @@ from profiles.recovery.choosing import Choice, choose_notes
 from storage.format.manifest import Manifest, SnapshotId
 from storage.repository import SnapshotRef
 from tasks.catalog import LATEST, StoredProfile, choose_snapshot
+from tasks.chosen import chosen_snapshot
 from tasks.collection_over_time import CollectionOverTime, known_as, look_through
 from tasks.step import step
 
@@ -97,7 +98,7 @@ def _decks_in_latest(copy: CollectionOverTime, stored: StoredProfile, decks: tup
 
 
 def _in_one(copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, snapshot: str) -> FoundNotes:
-    manifest = copy.repository.manifest(choose_snapshot(stored, snapshot))
+    manifest = copy.repository.manifest(chosen_snapshot(copy.repository, stored, snapshot))
     choice = _choice(copy, manifest, wanted)
     found = (NotesOfSnapshot(manifest, choice.notes),) if choice.notes else ()
     return FoundNotes(found, choice.missing_notes, choice.missing_decks, manifest.id)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flows.chains.confirming import decline, unless_unanswered
 from flows.chains.safety import keep_present_state, local_profile, refuse_while_open
 from profiles.discovery import Profile
 from profiles.errors import NotesMissing, ProfileUnknown, TargetUnusable
@@ -13,7 +14,6 @@ from profiles.install_media import prepare_empty_target
 from profiles.recovery.adding import Added
 from recollect.errors import RecollectError
 from storage.errors import Damaged
-from storage.format.audit_row import Outcome
 from tasks.add_notes import add_notes
 from tasks.audit import Audit, Report, audited
 from tasks.catalog import StoredProfile, read_catalog
@@ -85,11 +85,11 @@ def recover(
     Without a `snapshot`, each note that is named by its id comes from the newest one that still holds it, a deck that
     is gone from the newest that still has it, and what is chosen otherwise from *latest*. Notes that are still in a
     profile stay as they are, unless `overwriting`. `confirmed` sees the plan before a profile is touched; False ends it
-    there.
+    there, and so does Unanswered.
     """
     repository = open_named(repository_name)
     recovery = Recovery()
-    with audited("recover", profile or "", repository) as audit, private_folder() as folder:
+    with audited("recover", profile or "", repository) as audit, unless_unanswered(audit), private_folder() as folder:
         if not wanted:
             raise NotesMissing(
                 "Nothing was recovered, for it was not said which notes are meant",
@@ -107,8 +107,7 @@ def recover(
             recovery.found = _find(copy, stored, wanted, snapshot, audit)
         plan = RecoverPlan(target, recovery.found, overwriting) if target is not None else None
         if plan is not None and not confirmed(plan):
-            audit.outcome, audit.reason = Outcome.SKIPPED, "not-confirmed"
-            audit.completed("Nothing was recovered: the plan was not confirmed")
+            decline(audit, "Nothing was recovered")
         else:
             with audit.timed("restore"):
                 if text is not None:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 
+from flows.chains.confirming import decline, unless_unanswered
 from flows.chains.restore_plan import ALL, WITHOUT_MEDIA, RestorePlan, Target, Wanted, plan_restore
 from flows.chains.safety import keep_present_state, local_profile, refuse_while_open
 from profiles.discovery import Profile
@@ -17,10 +18,9 @@ from profiles.new_profile import add_profile
 from recollect.errors import RecollectError
 from recollect.units import size
 from storage.errors import Damaged
-from storage.format.audit_row import Outcome
 from storage.repository import Repository, SnapshotRef
 from tasks.audit import Audit, Report, audited, counts_of
-from tasks.catalog import LATEST
+from tasks.catalog import LATEST, choose_profile, read_catalog
 from tasks.collection_copies import collection_of
 from tasks.held_sync import hold_sync
 from tasks.last_restore import (
@@ -44,41 +44,78 @@ ELSEWHERE_ADVICE = (
     "hand is silently undone by the next sync"
 )
 MEDIA_ELSEWHERE = "Snapshots that `recollect snapshots` shows with media files hold pictures and sounds"
+NOTHING_RESTORED = "Nothing was restored"
 _SPARE_BYTES = 64 << 20
 """Left free on the disk that is restored to: a full disk harms whatever else writes there."""
 
 
 def restore(
     profile_name: str,
-    snapshot: str = LATEST,
+    snapshot: str | Callable[[Repository], str] = LATEST,
     *,
     to: Target = None,
     wanted: Wanted = ALL,
     repository_name: str = "default",
     confirmed: Callable[[RestorePlan], bool] = lambda _: True,
+    answer_takes_time: bool = False,
     undoing: str | None = None,
 ) -> Report:
-    """Restore a snapshot, or what is `wanted` of it.
+    """Restore a snapshot, or what is `wanted` of it. `snapshot` may be a way to ask for one.
 
-    `confirmed` sees the plan before anything is touched; False ends it there. Where it undoes another one, `undoing`
+    `confirmed` sees the plan before anything is touched; False ends it there, and so does Unanswered. Where the
+    `answer_takes_time`, the plan is made again after it, of the same snapshot: what reads otherwise by then is for
+    `confirmed` to see again, so nothing is restored that was not shown. Where it undoes another restore, `undoing`
     tells why it is this snapshot that does.
     """
-    repository = open_named(repository_name)
-    with audited("restore", profile_name, repository) as audit:
-        if to is None:
-            refuse_while_open(local_profile(profile_name))
+
+    def planned(repository: Repository, snapshot: str) -> RestorePlan:
+        """A plan that could be carried out now."""
         plan = replace(plan_restore(repository, profile_name, snapshot, to=to, wanted=wanted), undoing=undoing)
-        audit.profile, audit.profile_key = plan.manifest.profile, plan.manifest.profile_key
-        audit.note(snapshot=plan.manifest.id)
         refuse_while_open(plan.profile)
         _refuse_full_disk(plan)
-        if confirmed(plan):
-            with audit.timed("restore"):
-                _carry_out(repository, plan, audit, repository_name)
+        return plan
+
+    repository = open_named(repository_name)
+    with audited("restore", profile_name, repository) as audit, unless_unanswered(audit):
+        if to is None:
+            refuse_while_open(local_profile(profile_name))
+        chosen = snapshot if isinstance(snapshot, str) else snapshot(repository)
+        plan = planned(repository, chosen)
+        audit.profile, audit.profile_key = plan.manifest.profile, plan.manifest.profile_key
+        audit.note(snapshot=plan.manifest.id)
+        while confirmed(plan):
+            now = plan
+            if answer_takes_time:
+                # Opened anew, for what it knew of packs and connections may be hours old.
+                repository = open_named(repository_name)
+                now = planned(repository, plan.manifest.id)
+            if now.as_text() == plan.as_text():
+                if answer_takes_time and chosen == LATEST:
+                    audit.remarks += _about_newer(repository, now)
+                with audit.timed("restore"):
+                    _carry_out(repository, now, audit, repository_name)
+                break
+            plan = now
         else:
-            audit.outcome, audit.reason = Outcome.SKIPPED, "not-confirmed"
-            audit.completed("Nothing was restored: the plan was not confirmed")
+            decline(audit, NOTHING_RESTORED)
     return audit.report()
+
+
+def decline_restore(plan: RestorePlan, repository_name: str = "default") -> Report:
+    """Note down that a plan, which somebody was shown before `restore` was called at all, was not confirmed."""
+    with audited("restore", plan.manifest.profile, open_named(repository_name)) as audit:
+        audit.profile_key = plan.manifest.profile_key
+        audit.note(snapshot=plan.manifest.id)
+        decline(audit, NOTHING_RESTORED)
+    return audit.report()
+
+
+def _about_newer(repository: Repository, plan: RestorePlan) -> list[str]:
+    """On the bad day the newest may be of the very state that is to go: what was shown comes back, and this is said."""
+    latest = choose_profile(read_catalog(repository), plan.manifest.profile_key).latest
+    if latest.id == plan.manifest.id:
+        return []
+    return [f"The snapshot {latest.id} was made after the plan was; what is restored is {plan.manifest.id}, as shown"]
 
 
 def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, repository_name: str) -> None:

@@ -14,7 +14,8 @@ from profiles.install_media import MediaAction
 from recollect.errors import RecollectError
 from storage.format.manifest import Manifest
 from storage.repository import Repository
-from tasks.catalog import ADOPTED, LATEST, SAFETY, StoredProfile, choose_profile, choose_snapshot, read_catalog
+from tasks.catalog import ADOPTED, LATEST, SAFETY, StoredProfile, choose_profile, read_catalog
+from tasks.chosen import chosen_snapshot
 from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
 from tasks.last_restore import LastRestore, last_restore
@@ -196,7 +197,7 @@ def plan_restore(
     stored = choose_profile(catalog, profile_name, key_of(local) if local else None)
     # A profile that is named by its key, to tell it from a namesake's on another computer.
     local = local or local_profile(stored.name)
-    manifest = repository.manifest(choose_snapshot(stored, snapshot))
+    manifest = repository.manifest(chosen_snapshot(repository, stored, snapshot))
     profile, adds_profile = _restored_profile(to, stored, local)
     folder = profile.folder if profile else _empty_folder(to)
     media = _plan_media(repository, manifest, folder / MEDIA_FOLDER, wanted, synced=profile is not None)
