@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from anki.collection import Collection
@@ -99,3 +100,16 @@ def test_the_plan_tells_programs_what_the_next_media_sync_deletes(stocked: Desk)
 def test_a_part_is_restored_by_its_pattern(stocked: Desk) -> None:
     assert stocked.call("restore", "Ada", "--to", "restored", "--only", "red.*").code == 0
     assert [path.name for path in (stocked.home / "restored" / "collection.media").iterdir()] == ["red.png"]
+
+
+def test_a_snapshot_goes_by_the_time_until_which_it_is_the_newest(stocked: Desk) -> None:
+    (snapshot,) = stocked.call("snapshots", "Ada", "--json").json
+    taken = datetime.fromisoformat(snapshot["taken_at"]).astimezone()
+    ran = stocked.call("restore", "Ada", f"{taken:%Y-%m-%d %H:%M}", "--to", "restored")
+    assert ran.code == 0, ran.err
+    assert snapshot["snapshot"] in ran.out
+    ran = stocked.call("restore", "Ada", f"{taken - timedelta(minutes=2):%Y-%m-%d %H:%M}", "--to", "other")
+    assert ran.code == 1
+    assert "no snapshot of" in " ".join(ran.err.split())
+    ran = stocked.call("restore", "Ada", "latest", "--snapshot", "latest", "--to", "other")
+    assert (ran.code, ran.out) == (2, "")

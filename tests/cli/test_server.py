@@ -131,3 +131,15 @@ def test_with_a_server_a_restore_is_a_flow_run(stocked: Desk, server: PrefectSer
     ran = stocked.having(**on_server(server)).run("restore", "Ada", "--to", "restored")
     assert ran.code == 0, ran.err
     assert (stocked.home / "restored" / "collection.anki2").exists()
+
+
+def test_with_a_server_a_no_at_the_terminal_has_the_row_that_it_has_without(stocked: Desk, answering: str) -> None:
+    pytest.importorskip("pty", exc_type=ImportError)
+    from tests.cli.terminal import at_terminal  # noqa: PLC0415
+
+    at_a_server = stocked.having(PREFECT_API_URL=answering)
+    code, output = at_terminal(at_a_server, ["restore", "Ada", "--in-place"], typed="n\n", once="[y/N]")
+    assert code == 1
+    assert "the plan was not confirmed" in " ".join(output.split())
+    (row,) = stocked.call("audit", "--action", "restore", "--json").json
+    assert (row["profile"], row["outcome"], row["reason"]) == ("Ada", "skipped", "not-confirmed")

@@ -167,7 +167,7 @@ def test_restores_and_a_pruning_complete(home: Home, tmp_path: Path) -> None:
         "end(back_up_profile('Ben', return_state=True))\n"
         f"end(restore_profile('Ada', to={str(tmp_path / 'restored')!r}, return_state=True))\n"
         "Path(r'" + str(home.collection("Ada")) + "').write_bytes(b'broken')\n"
-        "end(restore_profile('Ada', in_place=True, return_state=True))\n"
+        "end(restore_profile('Ada', in_place=True, ask=False, return_state=True))\n"
         "end(prune(return_state=True))"
     )
 
