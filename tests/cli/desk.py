@@ -26,7 +26,7 @@ PASSPHRASE = "correct horse battery staple"
 
 RECOLLECT = Path(sys.executable).with_name("recollect.exe" if os.name == "nt" else "recollect")
 _BEGUN_WITHIN_S = 60.0
-_INHERITED = ("PATH", "SYSTEMROOT", "TMPDIR", "TEMP", "TZ")
+_INHERITED = ("PATH", "PYTHONPATH", "SYSTEMROOT", "TMPDIR", "TEMP", "TZ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,7 @@ def test_with_a_server_a_restore_is_a_flow_run(stocked: Desk, server: PrefectSer
 
 def test_with_a_server_a_no_at_the_terminal_has_the_row_that_it_has_without(stocked: Desk, answering: str) -> None:
     pytest.importorskip("pty", exc_type=ImportError)
-    from tests.cli.terminal import at_terminal  # noqa: PLC0415
+    from tests.cli.terminal import at_terminal
 
     at_a_server = stocked.having(PREFECT_API_URL=answering)
     code, output = at_terminal(at_a_server, ["restore", "Ada", "--in-place"], typed="n\n", once="[y/N]")
