@@ -15,9 +15,10 @@ from cli.session import Exit, session
 from cli.tables import Column, show_table
 from flows.chains.adopt import AdoptedPackage, Adoption, plan_adoption
 from flows.chains.adopt import adopt as adopt_chain
-from recollect.settings import Settings, repository_address
+from recollect.settings import Settings
 from recollect.units import size
 from tasks.adoption import AdoptionPlan, PlannedPackage
+from tasks.repository_address import address_of
 
 _PLANNED = (
     Column("Package", folds=24),
@@ -99,7 +100,7 @@ def _show_plan(plan: AdoptionPlan, settings: Settings, *, as_json: bool) -> None
     if as_json:
         show_json([package.as_json() for package in plan.packages])
     elif plan.packages:
-        title = f"To be adopted into {repository_address(settings).shown}"
+        title = f"To be adopted into {address_of(settings).shown}"
         show_table(title, _PLANNED, (_planned_row(package) for package in plan.packages))
     else:
         say("There is nothing to adopt")
@@ -130,7 +131,7 @@ def _planned_row(package: PlannedPackage) -> tuple[object, ...]:
 
 def _show(result: Adoption, settings: Settings) -> None:
     if result.packages:
-        title = f"Adopted into {repository_address(settings).shown}"
+        title = f"Adopted into {address_of(settings).shown}"
         show_table(title, _ADOPTED, (_row(package) for package in result.packages))
     show_text(result.counts())
 

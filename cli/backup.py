@@ -19,11 +19,12 @@ from cli.tables import Column, show_table
 from flows.chains.backup import BackupOfAll, back_up, back_up_several
 from profiles.base_folder import find_base_folder
 from profiles.errors import BaseFolderMissing
-from recollect.settings import Settings, repository_address
+from recollect.settings import Settings
 from recollect.units import size
 from storage.format.audit_row import AuditRow
 from tasks.known_repositories import known_repositories
 from tasks.place import allow_new_repository
+from tasks.repository_address import address_of
 
 _COLUMNS = (
     Column("Profile", folds=16),
@@ -106,7 +107,7 @@ def _run(names: list[str], *, force: bool, accept: bool, on_server: bool) -> Bac
 
 
 def _show(result: BackupOfAll, settings: Settings) -> None:
-    title = f"Backup to {repository_address(settings).shown}"
+    title = f"Backup to {address_of(settings).shown}"
     show_table(title, _COLUMNS, (_row(report.row) for report in result.reports))
 
 

@@ -12,12 +12,13 @@ from cli.key_output import made_key_file, show_recovery_key
 from cli.options import AsJson, Config, path_named
 from cli.output import say, show_json, show_text
 from cli.session import session, usage
-from recollect.settings import Settings, repository_address
+from recollect.settings import Settings
 from storage.format.configuration import Sealing
 from storage.format.secret import Secret, SecretKind, new_recovery_key
 from storage.keys import add_slot, unlock_once
 from storage.repository import Repository
 from tasks.place import default_url, make_named, on_this_computer, settings_secret
+from tasks.repository_address import address_of
 
 
 def init(
@@ -84,11 +85,11 @@ def init(
                 }
             )
             return
-        _tell(repository, secret, text, is_set=repository_address(settings).secret.is_set)
+        _tell(repository, secret, text, is_set=address_of(settings).secret.is_set)
 
 
 def _secret(settings: Settings, *, encryption: bool | None, key_file: Path | None) -> Secret | None:
-    place = repository_address(settings).secret
+    place = address_of(settings).secret
     if encryption is False:
         if place.is_set:
             raise usage("A secret is set for this place, and --no-encryption was said: leave out one of them.")

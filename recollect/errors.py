@@ -31,3 +31,7 @@ class SettingsInvalid(RecollectError):
     """A setting is unknown, or has a value that can't be."""
 
     code = "settings"
+
+
+class RepositoryUnknown(SettingsInvalid):
+    """The settings hold no repository of a name that was used."""

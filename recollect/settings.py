@@ -26,7 +26,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from recollect.errors import SettingsInvalid
+from recollect.errors import RepositoryUnknown, SettingsInvalid
 from recollect.secret_settings import (
     KeyFile,
     Passphrase,
@@ -236,7 +236,7 @@ def repository_address(settings: Settings, name: str = "default") -> RepositoryA
 
     A URL gets the options that the settings give for the very same URL, and no others.
 
-    Raises SettingsInvalid, listing the names there are, when there is none of that name.
+    Raises SettingsInvalid; where there is none of that name it is RepositoryUnknown, and lists the names there are.
     """
     if name == "default":
         if settings.repo is None or _is_address(settings.repo):
@@ -283,7 +283,7 @@ def _named(settings: Settings, name: str) -> RepositorySettings:
         return settings.repositories[name]
     known = ", ".join(sorted(settings.repositories)) or "none"
     shown = name if PLAIN_KEY.fullmatch(name) else "of that name"
-    raise SettingsInvalid(
+    raise RepositoryUnknown(
         f"There is no repository {shown} in the settings",
         f"Known names: {known}. Otherwise write a URL, or a path with a slash in it, such as ./backups",
     )

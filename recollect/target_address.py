@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
-from recollect.errors import SettingsInvalid
+from recollect.errors import RepositoryUnknown, SettingsInvalid
 from recollect.setting_types import full_address
 from recollect.settings import RepositoryAddress, Settings, repository_address
 
@@ -28,7 +30,7 @@ def target_address(settings: Settings, target: str) -> RepositoryAddress:
         wanted = _parts(url)
         if wanted is None:
             return RepositoryAddress("", url, {})
-        known = [repository_address(settings, name) for name in ("default", *settings.repositories)]
+        known = list(_known(settings))
         near = [(found, one) for one in known if (found := _parts(one.url)) is not None and found.place == wanted.place]
         if not near:
             return RepositoryAddress("", url, {})
@@ -36,6 +38,13 @@ def target_address(settings: Settings, target: str) -> RepositoryAddress:
         whole = wanted if wanted.password else wanted._replace(password=found.password)
         return RepositoryAddress("", whole.url, nearest.options)
     raise SettingsInvalid(problem, "Write a URL, or a full path")
+
+
+def _known(settings: Settings) -> Iterator[RepositoryAddress]:
+    for name in ("default", *settings.repositories):
+        # `repo` may name a block of Prefect.
+        with contextlib.suppress(RepositoryUnknown):
+            yield repository_address(settings, name)
 
 
 class _Parts(NamedTuple):

@@ -16,7 +16,6 @@ from recollect.settings import (
     Settings,
     default_repository_url,
     load_settings,
-    repository_address,
 )
 from storage.errors import NoRepositoryYet, NotARepository, NotEncrypted, StorageError
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, Sealing
@@ -38,6 +37,7 @@ from tasks.known_repositories import (
     known_repositories,
     remember_repository,
 )
+from tasks.repository_address import address_of
 from tasks.secret import Person, secret_at
 from tasks.this_computer import this_host
 
@@ -97,7 +97,7 @@ def open_named(name: str = "default", *, create: bool = False) -> Repository:
     One that is made is encrypted when the settings name a secret. Without one, it is made on this computer only.
     """
     settings = active_settings()
-    address = repository_address(settings, name)
+    address = address_of(settings, name)
     store, cache = _store_and_cache(settings, address, may_write=create)
     secret = secret_at(address.secret)
     known = known_repositories(settings.state)
@@ -128,7 +128,7 @@ def make_named(
     Raises RepositoryThere where there is one, and RepositoryGone where one was, unless `despite_memory`.
     """
     settings = active_settings()
-    store, cache = _store_and_cache(settings, repository_address(settings, name), may_write=True)
+    store, cache = _store_and_cache(settings, address_of(settings, name), may_write=True)
     if store.size(CONFIGURATION_NAME) is not None:
         raise RepositoryThere(
             f"There is a repository at {store.url} already",
@@ -144,7 +144,7 @@ def make_named(
 def encrypted_place(name: str = "default") -> tuple[Store, Configuration]:
     """The store of an encrypted repository and what it says of itself, not opened. Raises NotEncrypted."""
     settings = active_settings()
-    store, _ = _store_and_cache(settings, repository_address(settings, name), may_write=False)
+    store, _ = _store_and_cache(settings, address_of(settings, name), may_write=False)
     configuration = found_configuration(store)
     if configuration.sealing is Sealing.OPEN:
         raise NotEncrypted(
@@ -156,13 +156,13 @@ def encrypted_place(name: str = "default") -> tuple[Store, Configuration]:
 
 def default_url(settings: Settings) -> str:
     """Where the default repository is, as it may be shown."""
-    address = repository_address(settings)
+    address = address_of(settings)
     return open_store(address.url, address.options).url
 
 
 def settings_secret(name: str = "default") -> Secret | None:
     """The secret that the settings name for the repository, None when they name none."""
-    return secret_at(repository_address(active_settings(), name).secret)
+    return secret_at(address_of(active_settings(), name).secret)
 
 
 def secret_for(store: Store, name: str = "default") -> Secret:
@@ -187,7 +187,7 @@ def on_this_computer(url: str) -> bool:
 def allow_new_repository(name: str = "default") -> None:
     """Let the next backup make a new repository where one is known to have been, or use another one there."""
     settings = active_settings()
-    address = repository_address(settings, name)
+    address = address_of(settings, name)
     store = open_store(address.url, address.options)
     url, known = store.url, known_repositories(settings.state).get(store.url)
     will_be_open = not address.secret.is_set and store.size(CONFIGURATION_NAME) is None

@@ -6,7 +6,6 @@ No secret is ever told to anyone: errors name the setting, never what it holds, 
 from __future__ import annotations
 
 import logging
-import os
 import subprocess
 import threading
 import time
@@ -18,7 +17,7 @@ from recollect.errors import RecollectError
 from recollect.secret_settings import SecretPlace
 from storage.errors import SecretMissing
 from storage.format.secret import Secret, key_file_secret, typed_secret
-from tasks.step import running_flow_run_id
+from tasks.step import prefect_at_hand
 
 _LONGEST_FILE = 64 * 1024
 _COMMAND_PATIENCE_S = 60
@@ -149,8 +148,7 @@ def _printed(command: tuple[str, ...] | None) -> str | None:
 def _in_block(name: str | None) -> str:
     assert name is not None
     found: object = None
-    # Without a server at hand Prefect would start one of its own, which has no blocks.
-    if os.environ.get("PREFECT_API_URL") or running_flow_run_id() is not None:
+    if prefect_at_hand():
         from tasks.passphrase_block import passphrase_in_block  # noqa: PLC0415 -- nobody else waits for Prefect
 
         found = passphrase_in_block(name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
@@ -92,6 +93,11 @@ def running_flow_run_id() -> str | None:
     run_context = context.FlowRunContext.get()
     flow_run = run_context.flow_run if run_context is not None else None
     return str(flow_run.id) if flow_run is not None else None
+
+
+def prefect_at_hand() -> bool:
+    """Whether a Prefect server can be asked. Without one, Prefect would start one of its own, which has no blocks."""
+    return bool(os.environ.get("PREFECT_API_URL")) or running_flow_run_id() is not None
 
 
 def _may_pass(_task: Any, _run: Any, state: Any) -> bool:

@@ -332,6 +332,7 @@ def test_chains_and_steps_do_without_prefect() -> None:
         "import importlib, pkgutil, sys, flows.chains, tasks\n"
         "for package in (flows.chains, tasks):\n"
         "    for found in pkgutil.iter_modules(package.__path__):\n"
+        "        if found.name == 'repository_block': continue  # it is a thing of Prefect's own\n"
         "        importlib.import_module(f'{package.__name__}.{found.name}')\n"
         "print('prefect' in sys.modules)"
     )
