@@ -26,7 +26,7 @@ def adopt_backups(
     Args:
         paths: Full paths of packages, or of folders that hold some; leave it empty for Anki's automatic backups.
         profile: Whose they are; leave it empty for all profiles, or where the packages lie in a profile's own folder.
-        repository: Where to: "default", or the name of a repository in the settings.
+        repository: Where to: "default", or the name of a repository in the settings or in a block.
     """
     return in_a_state(lambda: _adopt([_full(path) for path in paths or []], profile, repository), "adopt")
 

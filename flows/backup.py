@@ -20,7 +20,7 @@ def back_up_profile(
 
     Args:
         profile: The profile's name, as Anki shows it.
-        repository: Where to: "default", or the name of a repository in the settings.
+        repository: Where to: "default", or the name of a repository in the settings or in a block.
         force: Make a snapshot even when nothing has changed.
         accept: Take a profile that lost much as it is; later ones are held against it.
     """

@@ -27,7 +27,7 @@ def back_up_all(
 
     Args:
         profiles: Names of profiles; leave it empty for all.
-        repository: Where to: "default", or the name of a repository in the settings.
+        repository: Where to: "default", or the name of a repository in the settings or in a block.
         force: Make snapshots even where nothing has changed.
         accept: Take profiles that lost much as they are; later ones are held against that.
     """

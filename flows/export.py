@@ -37,7 +37,7 @@ def export_colpkg(
         media: With the media files.
         layout: "latest", or "legacy" for an Anki before 2.1.50.
         overwrite: Replace a file that is there.
-        repository: Where from: "default", or the name of a repository in the settings.
+        repository: Where from: "default", or the name of a repository in the settings or in a block.
     """
     return in_a_state(
         lambda: state_of(

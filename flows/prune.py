@@ -26,7 +26,7 @@ def prune(
 
     Args:
         profiles: Names of profiles; leave it empty for all in the repository. Only then space is freed.
-        repository: "default", or the name of a repository in the settings.
+        repository: "default", or the name of a repository in the settings or in a block.
         accept: Take it as right that much of the repository goes.
         accept_missing: Take it as right that snapshots are gone which nobody forgot.
     """

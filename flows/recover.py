@@ -52,7 +52,7 @@ def recover_notes(
         text: The full path of an empty folder to write text files to, for Anki's File > Import.
         into: Add the notes to the profile; Anki must be closed. The present state is kept as a snapshot first.
         overwrite: Also set notes that are still there back to what they were.
-        repository: Where from: "default", or the name of a repository in the settings.
+        repository: Where from: "default", or the name of a repository in the settings or in a block.
         ask: Pause before notes are added to the profile, and go on only when somebody says so.
         answer_minutes: How long to wait for an answer; without one the run ends as Skipped.
     """

@@ -57,7 +57,7 @@ def restore_profile(
         exact_media: In place, move media files that the snapshot does not hold to Anki's trash for media.
         partial: Take it as complete even if some media files are damaged in the repository and can't come back.
         hold_sync: Switch the profile's automatic sync off until you have looked and switch it on again.
-        repository: Where from: "default", or the name of a repository in the settings.
+        repository: Where from: "default", or the name of a repository in the settings or in a block.
         ask: Pause with the plan, and go on only when somebody says so. Into an empty folder it is not asked.
         answer_minutes: How long to wait for an answer; without one the run ends as Skipped.
     """

@@ -21,7 +21,7 @@ def verify(repository: RepositoryName = "default", read_percent: Percent | None 
     """Verify that a repository holds all that its snapshots need, and read a part of it back.
 
     Args:
-        repository: "default", or the name of a repository in the settings.
+        repository: "default", or the name of a repository in the settings or in a block.
         read_percent: How much of all bytes to read back, those first that were not read for the longest; leave it empty
             to read none.
     """

@@ -209,3 +209,12 @@ def start(server: PrefectServer, deployment_id: str, parameters: Mapping[str, An
     """Ask for a run of a deployment, as a form in the browser does. Raises httpx.HTTPStatusError when it is refused."""
     url = f"{server.api_url}/deployments/{deployment_id}/create_flow_run"
     httpx.post(url, json={"parameters": dict(parameters)}, timeout=30).raise_for_status()
+
+
+def pressed(url: str, body: Mapping[str, Any]) -> httpx.Response:
+    """What a button of a page asks for. Pressed again while the server says that its SQLite database is busy."""
+    while True:
+        answer = httpx.post(url, json=dict(body), timeout=30)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
+            answer.raise_for_status()
+            return answer

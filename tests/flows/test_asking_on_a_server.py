@@ -17,7 +17,7 @@ from flows.recover import ADD
 from flows.restore import RESTORE, STOP
 from storage.format.audit_row import Outcome
 from tests.flows.chains.house import add_note, anki_open, fronts, opened, tree_of
-from tests.flows.on_prefect import Home, Run
+from tests.flows.on_prefect import Home, Run, pressed
 from tests.servers.prefect_server import PrefectServer
 
 _ASKED_WITHIN_S = 60.0
@@ -77,12 +77,7 @@ class Question:
     def answer(self, answer: str | None) -> str:
         """Answer as the form does; the status that the server gives back."""
         body: dict[str, Any] = {"run_input": {"answer": answer}} if answer is not None else {}
-        while True:
-            told = httpx.post(f"{self.server.api_url}/flow_runs/{self.run}/resume", json=body, timeout=30)
-            # Its SQLite database is busy with other things; a person would press the button again.
-            if told.status_code != httpx.codes.SERVICE_UNAVAILABLE:
-                break
-        told.raise_for_status()
+        told = pressed(f"{self.server.api_url}/flow_runs/{self.run}/resume", body)
         return str(told.json()["status"])
 
     def _input(self, which: str) -> Any:
@@ -256,7 +251,7 @@ def test_notes_are_added_after_a_yes(home: Home) -> None:
 
 def _set_state(home: Home, run: str, state: str) -> None:
     body = {"state": {"type": state}, "force": True}
-    httpx.post(f"{home.server.api_url}/flow_runs/{run}/set_state", json=body, timeout=30).raise_for_status()
+    pressed(f"{home.server.api_url}/flow_runs/{run}/set_state", body)
 
 
 def _until_ended(home: Home, run: str) -> None:
