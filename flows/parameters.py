@@ -10,7 +10,7 @@ from pydantic import Field
 ProfileName = Annotated[str, Field(min_length=1, max_length=255)]
 
 RepositoryName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
-"""A name in the settings, or of a block. An address, which may hold a password, is refused before a run of it exists."""
+"""A name in the settings or of a block. An address, which may hold a password, is refused before a run of it exists."""
 
 SnapshotChoice = Annotated[
     str,
