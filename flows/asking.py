@@ -83,7 +83,8 @@ def cut(text: str) -> str:
 def _answer(
     client: SyncPrefectClient, flow_run_id: UUID, question: Question, deadline: float, within_minutes: float
 ) -> str:
-    get_run_logger().info("%s An answer is waited for, up to %g minutes", question.title, within_minutes)
+    patience = f"{within_minutes:g} minute{'' if within_minutes == 1 else 's'}"
+    get_run_logger().info("%s An answer is waited for, up to %s", question.title, patience)
     while True:
         form, keyset = _form(question), _show(client, flow_run_id, question, deadline)
         state = _state_after_waiting(client, flow_run_id, deadline)
@@ -100,7 +101,7 @@ def _answer(
         except ValidationError:
             if time.monotonic() >= deadline:
                 raise Unanswered(
-                    f"Nothing was changed, for nobody answered within {within_minutes:g} minutes",
+                    f"Nothing was changed, for nobody answered within {patience}",
                     "Start it again, and answer its question on the page of the run",
                 ) from None
             # The server checks an answer by the form. What passes there, or by its side, may still be no answer.
@@ -135,7 +136,7 @@ def _state_after_waiting(client: SyncPrefectClient, flow_run_id: UUID, deadline:
     """The state of the run when it is no longer paused, or time is up."""
     while True:
         left_s = deadline - time.monotonic()
-        time.sleep(max(min(_POLL_S, left_s), 0.0))
+        time.sleep(min(_POLL_S, left_s) if left_s > 0 else _POLL_S)
         try:
             state = client.read_flow_run(flow_run_id).state
         except (httpx.HTTPError, OSError):

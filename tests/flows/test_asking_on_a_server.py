@@ -160,7 +160,7 @@ def test_without_an_answer_a_run_ends_as_skipped_with_a_sentence_and_changes_not
     for run in runs:
         assert outcome(run) == ("COMPLETED", "Skipped"), run.message
         assert run.message == (
-            "Nothing was changed, for nobody answered within 1 minutes. "
+            "Nothing was changed, for nobody answered within 1 minute. "
             "Start it again, and answer its question on the page of the run."
         )
         assert "Traceback" not in run.log()
