@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,15 @@ def all_of(server: PrefectServer, what: str) -> list[dict[str, Any]]:
     return found
 
 
-def fill_in(home: Home, name: str, data: dict[str, Any]) -> None:
-    """Make a block as the form in the browser does, which knows nothing of what Python would refuse."""
+def fill_in(home: Home, blocks: Mapping[str, dict[str, Any]]) -> None:
+    """Make blocks as the form in the browser does, which knows nothing of what Python would refuse."""
     home.printed(REGISTER)
     api = home.server.api_url
     kind = httpx.get(f"{api}/block_types/slug/recollect-repository", timeout=30).json()["id"]
     (schema, *_) = asked(home.server, "block_schemas/filter", {"block_schemas": {"block_type_id": {"any_": [kind]}}})
-    body = {"name": name, "data": data, "block_type_id": kind, "block_schema_id": schema["id"]}
-    pressed(f"{api}/block_documents/", body)
+    for name, data in blocks.items():
+        body = {"name": name, "data": data, "block_type_id": kind, "block_schema_id": schema["id"]}
+        pressed(f"{api}/block_documents/", body)
 
 
 def test_block_types_are_registered_once_and_show_no_picture_of_another_host(home: Home) -> None:
@@ -101,11 +103,14 @@ def test_a_flow_backs_up_to_a_repository_in_a_block_and_no_secret_of_it_shows_an
 
 
 def test_a_block_that_is_wrong_is_told_in_a_sentence_without_what_stands_in_it(home: Home) -> None:
-    fill_in(home, "shows-a-password", {"url": f"sftp://ada:{SECRET}@nas/anki"})
-    fill_in(home, "lacks-a-place", {"passphrase": PASSPHRASE})
-    fill_in(home, "leads-nowhere", {"url": "backups", "passphrase": PASSPHRASE})
-    fill_in(home, "lacks-keys", {"url": "s3://bucket/anki", "credentials": "aws-credentials/gone"})
-    names = ["shows-a-password", "lacks-a-place", "leads-nowhere", "lacks-keys", "is-not-there"]
+    blocks = {
+        "shows-a-password": {"url": f"sftp://ada:{SECRET}@nas/anki"},
+        "lacks-a-place": {"passphrase": PASSPHRASE},
+        "leads-nowhere": {"url": "backups", "passphrase": PASSPHRASE},
+        "lacks-keys": {"url": "s3://bucket/anki", "credentials": "aws-credentials/gone"},
+    }
+    fill_in(home, blocks)
+    names = [*blocks, "is-not-there"]
     runs = home.run("".join(f"end(back_up_profile('Ada', {name!r}, return_state=True))\n" for name in names))
 
     for run, said in zip(
@@ -127,7 +132,7 @@ def test_a_block_that_is_wrong_is_told_in_a_sentence_without_what_stands_in_it(h
 
 
 def test_standard_credentials_are_loaded_only_where_a_block_names_some(home: Home) -> None:
-    fill_in(home, "plain", {"url": str(home.folder / "elsewhere")})
+    fill_in(home, {"plain": {"url": str(home.folder / "elsewhere")}})
     printed = home.printed(
         "import sys\n"
         "from flows.backup import back_up_profile\n"
