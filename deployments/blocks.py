@@ -35,7 +35,7 @@ async def register_blocks() -> tuple[str, ...]:
 async def take_pictures_away(server: PrefectClient) -> None:
     """Let the pages of a server show no picture of a block type that lies on another host.
 
-    Prefect puts those of its own types back whenever a server starts, unless PREFECT_SERVER_BLOCKS_REGISTER_ON_START is
+    Prefect puts those of its own types back whenever a server starts, unless PREFECT_SERVER_REGISTER_BLOCKS_ON_START is
     off, and that of any type when a block of it is saved by a program.
     """
     for there in await server.read_block_types():

@@ -7,6 +7,7 @@ does not fit ends the run. Here nobody answering is no failure, and nothing ends
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ _MINUTE_S = 60.0
 _SERVER_GRACE_S = 600
 """So much later than us the server would end the run itself: by then the question is closed."""
 _LONGEST_TEXT = 20_000
+_COLUMNS = 54
+_HANGS_BY = 4
 
 
 class NobodyToAsk(RecollectError):
@@ -73,11 +76,19 @@ def as_code(text: str) -> str:
     return "".join(f"    {line}\n" for line in text.splitlines())
 
 
-def cut(text: str) -> str:
-    """As much of a text as a form can show, in whole lines."""
-    if len(text) <= _LONGEST_TEXT:
-        return text
-    return f"{text[:_LONGEST_TEXT].rpartition(chr(10))[0]}\n..."
+def fitted(text: str) -> str:
+    """A text for the form of a question, which is a narrow one: as much as fits, in lines that do."""
+    shown = text
+    if len(text) > _LONGEST_TEXT:
+        shown = f"{text[:_LONGEST_TEXT].rpartition(chr(10))[0]}\n..."
+    return "\n".join(narrow for line in shown.splitlines() for narrow in _narrow(line))
+
+
+def _narrow(line: str) -> list[str]:
+    hanging = " " * (len(line) - len(line.lstrip()) + _HANGS_BY)
+    return textwrap.wrap(line, _COLUMNS, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False) or [
+        ""
+    ]
 
 
 def _answer(

@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.asking import Question, as_code, asked, cut
+from flows.asking import Question, as_code, asked, fitted
 from flows.chains.recover import RecoverPlan, recover
 from flows.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
 from flows.paths import full_path
@@ -58,7 +58,7 @@ def recover_notes(
     """
 
     def confirmed(plan: RecoverPlan) -> bool:
-        question = Question("recover", "Add these notes?", (ADD, STOP), as_code(cut(plan.as_text())))
+        question = Question("recover", "Add these notes?", (ADD, STOP), as_code(fitted(plan.as_text())))
         return not ask or asked(question, answer_minutes) == ADD
 
     def run() -> State[Any]:

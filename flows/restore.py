@@ -8,7 +8,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
-from flows.asking import Question, as_code, asked, cut
+from flows.asking import Question, as_code, asked, fitted
 from flows.chains.restore import restore
 from flows.chains.restore_plan import NewProfile, RestorePlan, Target, wanted_from
 from flows.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
@@ -97,7 +97,7 @@ class _Confirming:
         changed = "**What is there has changed since the plan was shown. This is the plan now.**\n\n"
         note = changed if self._asked_before else ""
         self._asked_before = True
-        question = Question("restore", "Restore this?", (RESTORE, STOP), f"{note}{as_code(cut(text))}")
+        question = Question("restore", "Restore this?", (RESTORE, STOP), f"{note}{as_code(fitted(text))}")
         return asked(question, self._answer_minutes) == RESTORE
 
 

@@ -17,12 +17,10 @@ from recollect.errors import RecollectError
 from recollect.secret_settings import SecretPlace
 from recollect.settings import RepositoryAddress
 
-BLOCK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
-"""What Prefect lets a block be called."""
-
 _PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/@]*:[^/]*@.*", re.DOTALL)
 _FULL_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://.+|[/~].*|[A-Za-z]:[\\/].*|\\\\.+", re.DOTALL)
-_CREDENTIALS = r"^(aws-credentials|minio-credentials)/[a-z0-9][a-z0-9-]{0,99}$"
+_CREDENTIALS = r"^((aws-credentials|minio-credentials)/[a-z0-9][a-z0-9-]{0,99})?$"
+_NAME_OF_A_BLOCK = r"^([a-z0-9][a-z0-9-]{0,99})?$"
 
 
 class BlockUnusable(RecollectError):
@@ -51,29 +49,32 @@ class RecollectRepository(Block):
     options: dict[str, JsonValue] = Field(
         default={}, title="Options", description="fsspec options for the URL that anybody may see, as a JSON object."
     )
-    secret_options: SecretDict | None = Field(
-        default=None, title="Secret options", description='fsspec options that are secrets, such as {"secret": "..."}.'
+    # Empty instead of None, for which a form would ask to choose between two kinds of nothing.
+    secret_options: SecretDict = Field(
+        default_factory=lambda: SecretDict({}),
+        title="Secret options",
+        description='fsspec options that are secrets, such as {"secret": "..."}.',
     )
-    credentials: Annotated[str, Field(pattern=_CREDENTIALS)] | None = Field(
-        default=None,
+    credentials: Annotated[str, Field(pattern=_CREDENTIALS)] = Field(
+        default="",
         title="Credentials",
         description="For S3: a credentials block of Prefect, as aws-credentials/NAME or minio-credentials/NAME. That "
         "needs the package prefect-aws. The options here win over what it says.",
     )
-    passphrase: SecretStr | None = Field(
-        default=None, title="Passphrase", description="The passphrase, if the repository is encrypted."
+    passphrase: SecretStr = Field(
+        default=SecretStr(""), title="Passphrase", description="The passphrase, if the repository is encrypted."
     )
-    passphrase_block: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,99}$")] | None = Field(
-        default=None,
+    passphrase_block: Annotated[str, Field(pattern=_NAME_OF_A_BLOCK)] = Field(
+        default="",
         title="Passphrase block",
         description="Instead: the name of a Secret block that holds the passphrase.",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _without_empty(cls, given: Any) -> Any:
-        # What a form was left empty in.
-        return {name: value for name, value in given.items() if value != ""} if isinstance(given, dict) else given
+    def _without_nothing(cls, given: Any) -> Any:
+        # What a form was left empty in may come as nothing at all.
+        return {name: value for name, value in given.items() if value is not None} if isinstance(given, dict) else given
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -81,22 +82,23 @@ class RecollectRepository(Block):
             raise ValueError("the URL holds a password, which everybody would see: put it into the secret options")
         if not _FULL_ADDRESS.fullmatch(self.url):
             raise ValueError("the URL is neither a URL nor a full path, and each run starts in another folder")
-        if self.passphrase is not None and self.passphrase_block is not None:
+        if self.passphrase.get_secret_value() and self.passphrase_block:
             raise ValueError("there are a passphrase and a passphrase block, and only one of them can be")
         return self
 
     def address(self, name: str) -> RepositoryAddress:
         """Where it is, with all that it takes to get there. Raises BlockUnusable for credentials that can't be had."""
         credentials = _s3_options(name, self.credentials) if self.credentials else {}
-        secrets = self.secret_options.get_secret_value() if self.secret_options else {}
+        secrets = self.secret_options.get_secret_value()
         own = {**self.options, **secrets}
         nested = {
             key: {**found, **own[key]}
             for key, found in credentials.items()
             if isinstance(found, dict) and isinstance(own.get(key), dict)
         }
-        passphrase = self.passphrase.get_secret_value() if self.passphrase else None
-        secret = SecretPlace(passphrase=passphrase or None, passphrase_block=self.passphrase_block or None)
+        secret = SecretPlace(
+            passphrase=self.passphrase.get_secret_value() or None, passphrase_block=self.passphrase_block or None
+        )
         return RepositoryAddress(name, self.url, {**credentials, **own, **nested}, secret)
 
 

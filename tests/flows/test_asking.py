@@ -11,7 +11,7 @@ import pytest
 from prefect.states import Cancelling, Paused, Running
 
 from flows import asking
-from flows.asking import Question, as_code, asked, cut
+from flows.asking import Question, as_code, asked, fitted
 from flows.chains.confirming import Unanswered
 
 
@@ -85,7 +85,17 @@ def test_no_line_of_a_text_is_taken_for_markdown() -> None:
 
 
 def test_a_text_that_no_form_can_show_is_cut_at_the_end_of_a_line() -> None:
-    assert cut("short\n") == "short\n"
-    told = cut("a line\n" * 5000)
+    told = fitted("a line\n" * 5000)
     assert len(told) <= 20_010
     assert told.endswith("a line\n...")
+
+
+def test_a_narrow_form_shows_every_word_of_a_long_line_and_how_deep_it_stood() -> None:
+    long = "  media files: " + ", ".join(f"{number} to add" for number in range(30))
+    told = fitted(f"short\n{long}\n  /a/{'folder/' * 20}\n")
+    assert " ".join(told.split()) == " ".join(f"short {long}   /a/{'folder/' * 20}".split())
+    lines = told.splitlines()
+    assert lines[0] == "short"
+    assert max(len(line) for line in lines if "folder" not in line) <= 54
+    assert lines[1].startswith("  media")
+    assert all(line.startswith("      ") for line in lines[2:-1])

@@ -52,9 +52,10 @@ def test_a_passphrase_may_lie_in_a_block_of_its_own() -> None:
 
 
 def test_what_a_form_was_left_empty_in_counts_as_not_given() -> None:
-    empty = block(credentials="", passphrase="", passphrase_block="", secret_options=None)
-    assert empty.address("school").secret == SecretPlace()
-    assert empty.address("school").options == {}
+    for nothing in ("", None):
+        empty = block(credentials=nothing, passphrase=nothing, passphrase_block=nothing, secret_options=None)
+        assert empty.address("school").secret == SecretPlace()
+        assert empty.address("school").options == {}
 
 
 @pytest.mark.parametrize("url", ["", "backups", "./backups", f"sftp://ada:{HIDDEN}@nas/anki", "nas:/backups"])
