@@ -67,7 +67,7 @@ def _back_up_as_of(profile: str, moment: datetime) -> Report:
 
 
 def _prepare() -> int:
-    from tasks.place import open_named  # noqa: PLC0415
+    from tasks.repositories import open_named  # noqa: PLC0415
 
     open_named(create=True)
     return 0

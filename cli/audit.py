@@ -14,7 +14,7 @@ from recollect.settings import shown_url
 from recollect.units import size
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, row_values
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 _COLUMNS = (
     Column("When"),

@@ -13,7 +13,7 @@ from cli.session import session
 from profiles.automatic_sync import AutomaticSync
 from profiles.discovery import named
 from tasks.held_sync import HeldSync, held_sync, hold_sync, release_sync
-from tasks.place import found_profiles
+from tasks.profiles_here import found_profiles
 
 
 class Switch(StrEnum):

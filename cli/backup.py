@@ -23,7 +23,7 @@ from recollect.settings import Settings
 from recollect.units import size
 from storage.format.audit_row import AuditRow
 from tasks.known_repositories import known_repositories
-from tasks.place import allow_new_repository
+from tasks.repositories import allow_new_repository
 from tasks.repository_address import address_of
 
 _COLUMNS = (

@@ -15,7 +15,7 @@ from flows.chains.forget import InTrash, in_trash, unforget
 from flows.chains.forget import forget as forget_chain
 from recollect.settings import shown_url
 from storage.format.audit_row import Outcome
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 _COLUMNS = (
     Column("Snapshot"),

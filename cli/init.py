@@ -17,7 +17,7 @@ from storage.format.configuration import Sealing
 from storage.format.secret import Secret, SecretKind, new_recovery_key
 from storage.keys import add_slot, unlock_once
 from storage.repository import Repository
-from tasks.place import default_url, make_named, on_this_computer, settings_secret
+from tasks.repositories import default_url, make_named, on_this_computer, settings_secret
 from tasks.repository_address import address_of
 
 

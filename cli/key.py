@@ -21,7 +21,7 @@ from storage.format.secret import Secret, new_recovery_key, typed_secret
 from storage.key_rotation import RotationPlan, plan_rotation
 from storage.key_rotation import rotate as rotate_keys
 from storage.keys import add_slot, list_slots, remove_slot, unlock
-from tasks.place import encrypted_place, secret_for
+from tasks.repositories import encrypted_place, secret_for
 from tasks.secret import key_in_file, passphrase_in_file
 
 key = typer.Typer(

@@ -15,7 +15,7 @@ from flows.chains.prune import plan_prune
 from flows.chains.prune import prune as prune_chain
 from flows.chains.sweep import planned_sweep, sweep
 from storage.format.audit_row import Outcome
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 
 def prune(

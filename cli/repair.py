@@ -17,7 +17,7 @@ from flows.chains.repair import MendingPlan, plan_mending
 from flows.chains.repair import repair as repair_chain
 from storage.checking.verification import EVERYTHING, STRUCTURE
 from storage.format.audit_row import Outcome
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 
 def repair(

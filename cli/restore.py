@@ -23,7 +23,7 @@ from profiles.install_media import MediaAction
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
 from tasks.catalog import LATEST
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 
 class MediaFate(StrEnum):

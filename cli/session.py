@@ -66,7 +66,7 @@ def session(config: Path | None, **overrides: object) -> Iterator[Settings]:
     with settings_for(config, **overrides) as settings:
         # What a repository is made of takes a moment to import; commands that need none do without.
         from cli.asking import at_the_terminal
-        from tasks.place import using
+        from tasks.settings_in_force import using
 
         with using(settings, at_the_terminal()):
             yield settings

@@ -16,7 +16,7 @@ from recollect.units import size
 from storage.format.manifest import Manifest
 from tasks.catalog import Catalog, StoredProfile, choose_profile, read_catalog
 from tasks.media import MEDIA_FOLDER
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 _COLUMNS = (
     Column("Snapshot"),

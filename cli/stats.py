@@ -12,7 +12,7 @@ from cli.tables import Column, show_table
 from recollect.settings import shown_url
 from recollect.units import size
 from storage.statistics import Amounts, Overhead, Statistics, statistics
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 _COLUMNS = (
     Column("Profile", folds=16),

@@ -13,7 +13,7 @@ from flows.chains.backup import BackupOfAll, found_in, plan_lanes, reported
 from flows.parameters import ProfileName, RepositoryName
 from flows.states import in_a_state, keep, report_of, state_of_many, tell
 from tasks.audit import Report
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 
 @flow(name="back-up-all", flow_run_name="all profiles", persist_result=False)

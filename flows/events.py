@@ -19,7 +19,8 @@ from prefect.events import emit_event
 from recollect.errors import RecollectError
 from storage.format.audit_row import AuditRow, Outcome, row_values
 from tasks.audit import Report
-from tasks.place import active_settings, found_profiles, key_of
+from tasks.profiles_here import found_profiles, key_of
+from tasks.settings_in_force import active_settings
 from tasks.this_computer import this_host
 
 PREFIX = "recollect"

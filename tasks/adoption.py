@@ -21,7 +21,8 @@ from storage.repository import Repository
 from tasks.adopted_before import AdoptedBefore, PackageFile, digest_of
 from tasks.catalog import choose_profile, read_catalog
 from tasks.package_time import PackageTime, TimeFrom, said_by_name, time_inside
-from tasks.place import active_settings, found_profiles, key_of, source_of
+from tasks.profiles_here import found_profiles, key_of, source_of
+from tasks.settings_in_force import active_settings
 from tasks.this_computer import this_host
 
 

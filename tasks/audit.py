@@ -15,7 +15,7 @@ from storage.errors import StorageError
 from storage.format.audit_row import AuditRow, Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
-from tasks.place import active_settings
+from tasks.settings_in_force import active_settings
 from tasks.step import running_flow_run_id
 from tasks.this_computer import this_host
 from tasks.versions import software_versions

@@ -20,7 +20,7 @@ from tasks.catalog import (
     read_catalog,
 )
 from tasks.moments import looks_like_a_moment, moment
-from tasks.place import found_profiles, key_of
+from tasks.profiles_here import found_profiles, key_of
 
 
 def chosen_profile(catalog: Catalog, profile: str | None, snapshots: Sequence[str] = ()) -> StoredProfile:

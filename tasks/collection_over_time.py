@@ -19,9 +19,9 @@ from storage.format.blob import BlobId
 from storage.format.manifest import Manifest, StoredFile
 from storage.repository import Repository, SnapshotRef
 from storage.retrieval import update_file
+from tasks.cache_trouble import cache_trouble
 from tasks.collection_copies import collection_of, present_collection
 from tasks.media import COLLECTION
-from tasks.place import cache_trouble
 
 T = TypeVar("T")
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from profiles.automatic_sync import NO_AUTOMATIC_SYNC, AutomaticSync, automatic_sync, switch_automatic_sync
 from profiles.discovery import Profile
 from storage.object_cache import ObjectCache
-from tasks.place import CacheUnusable, active_settings
+from tasks.cache_trouble import CacheUnusable
+from tasks.settings_in_force import active_settings
 
 _NAME = "held-sync.json"
 

@@ -17,8 +17,9 @@ from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
 from tasks.catalog import ADOPTED, backwards, by_age, is_of_a_backup
 from tasks.known_notes import KnownNotes, known_in, remembered
-from tasks.place import active_settings, key_of
 from tasks.private_folder import private_folder
+from tasks.profiles_here import key_of
+from tasks.settings_in_force import active_settings
 
 _LAST = "last run"
 _LOG = "archived deletion log"

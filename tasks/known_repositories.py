@@ -9,12 +9,27 @@ Losing the memory loses these checks, and no data.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from storage.errors import NotEncrypted, StorageError
 from storage.object_cache import ObjectCache
+from storage.repository import Repository
 
 _NAME = "known-repositories.json"
+
+
+class RepositoryGone(StorageError):
+    """The place is empty where this computer has backed up to a repository before."""
+
+    code = "repository-gone"
+
+
+class KeysWentBack(StorageError):
+    """An encrypted repository shows only keys that are older than those that this computer has seen there."""
+
+    code = "keys-went-back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +54,10 @@ def known_repositories(state: Path) -> dict[str, KnownRepository]:
         return {}
 
 
-def remember_repository(state: Path, url: str, seen: KnownRepository) -> None:
-    """Remember what lies at `url`."""
-    known = known_repositories(state)
+def remember_repository(state: Path, repository: Repository) -> None:
+    """Remember a repository as it is now."""
+    known, url = known_repositories(state), repository.store.url
+    seen = KnownRepository(repository.id, repository.seal.generation)
     if known.get(url) != seen:
         _keep(state, {**known, url: seen})
 
@@ -52,6 +68,40 @@ def forget_repository(state: Path, url: str) -> None:
     forgotten = known.pop(url, None)
     if forgotten is not None:
         _keep(state, {other: seen for other, seen in known.items() if seen.id != forgotten.id})
+
+
+def refuse_to_replace(url: str, known: Mapping[str, KnownRepository]) -> None:
+    """Raise RepositoryGone where `url` is an empty place that was none before."""
+    if url in known:
+        raise RepositoryGone(
+            f"The repository at {url}, to which this computer has backed up before, is not there any more",
+            "Plug in or mount its disk, or correct the address; to begin a new one there, run "
+            "`recollect backup --new-repository`",
+        )
+
+
+def refuse_what_it_was_not(repository: Repository, known: Mapping[str, KnownRepository]) -> None:
+    """Raise NotEncrypted or KeysWentBack where it isn't what it was.
+
+    Whoever writes to the store could put an open repository in an encrypted one's place, or old keys back.
+    """
+    url = repository.store.url
+    before = [seen for place, seen in known.items() if place == url or seen.id == repository.id]
+    if not repository.seal.generation and any(seen.encrypted for seen in before):
+        raise NotEncrypted(
+            f"The repository at {url} was encrypted when this computer last used it, and now says that it is not",
+            "Someone may have put another one in its place to read what you back up: find out who. If it was you, say "
+            "so once with `recollect backup --new-repository`",
+        )
+    newest = max((seen.generation for seen in before if seen.id == repository.id), default=0)
+    if repository.seal.generation < newest:
+        raise KeysWentBack(
+            f"The repository at {url} was rotated to newer keys before, and what the present secret opens knows only "
+            "older ones",
+            "Use a secret whose slot knows the newest key, which `recollect key list` tells; if there is none, someone "
+            "has put an old slot back. If the whole repository was put back from a copy, say so once with `recollect "
+            "backup --new-repository`",
+        )
 
 
 def _keep(state: Path, known: dict[str, KnownRepository]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from storage.format.manifest import Manifest, ProfileKey, SnapshotId, is_snapshot_id
 from storage.object_cache import ObjectCache
 from storage.repository import Repository
-from tasks.place import active_settings
+from tasks.settings_in_force import active_settings
 
 
 @dataclass(frozen=True, slots=True)

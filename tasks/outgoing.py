@@ -5,7 +5,7 @@ from __future__ import annotations
 from recollect.target_address import target_address
 from storage.stores.address import open_outgoing_file
 from storage.stores.outgoing_file import OutgoingFile
-from tasks.place import active_settings
+from tasks.settings_in_force import active_settings
 
 
 def outgoing_file(target: str) -> OutgoingFile:

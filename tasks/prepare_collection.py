@@ -7,9 +7,9 @@ from pathlib import Path
 from profiles.packages.layout import Layout
 from storage.format.manifest import Manifest
 from storage.repository import Repository
+from tasks.cache_trouble import cache_trouble
 from tasks.collection_copies import prove_stored, stored_collection
 from tasks.media import COLLECTION
-from tasks.place import cache_trouble
 from tasks.step import step
 
 

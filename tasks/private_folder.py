@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tasks.place import active_settings, cache_trouble
+from tasks.cache_trouble import cache_trouble
+from tasks.settings_in_force import active_settings
 
 _LONGEST_RUN_S = 7 * 24 * 3600
 """A private copy older than this belongs to no run that is still under way, whoever has its process id today."""

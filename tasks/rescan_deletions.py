@@ -13,10 +13,10 @@ from storage.deletion_archive import archive_notes
 from storage.format.deletion_table import ArchivedNote
 from storage.format.manifest import Manifest, SnapshotId
 from storage.repository import Repository, SnapshotRef
+from tasks.cache_trouble import cache_trouble
 from tasks.catalog import StoredProfile, by_age
 from tasks.deletion_log_archive import Archived
 from tasks.media import COLLECTION
-from tasks.place import cache_trouble
 from tasks.private_folder import private_folder
 from tasks.step import step
 from tasks.vanished import notes_vanished

@@ -23,9 +23,9 @@ from profiles.media import MediaFolder, list_media, read_stable
 from profiles.proof import CollectionFacts, prove
 from recollect.progress import current_progress
 from storage.format.manifest import SnapshotId, new_snapshot_id
+from tasks.cache_trouble import cache_trouble
 from tasks.job import Job
 from tasks.media import reliable
-from tasks.place import cache_trouble
 from tasks.step import step
 
 _LONGEST_TRUST_S = 24 * 3600

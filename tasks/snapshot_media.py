@@ -14,8 +14,8 @@ from storage.format.manifest import Manifest
 from storage.listings import LostRange
 from storage.repository import Repository
 from storage.retrieval import folder_entries, retrieve_entries
+from tasks.cache_trouble import cache_trouble
 from tasks.media import MEDIA_FOLDER
-from tasks.place import cache_trouble
 
 
 class SnapshotMedia:

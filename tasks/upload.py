@@ -12,7 +12,7 @@ from storage.writing import Written
 from tasks.checksum import Contents
 from tasks.job import Job
 from tasks.pieces import collection_facts, commit_stored, store_pieces
-from tasks.place import source_of
+from tasks.profiles_here import source_of
 from tasks.snapshot import Source
 from tasks.step import step
 from tasks.this_computer import this_host

@@ -19,9 +19,9 @@ from storage.format.deletion_table import ArchivedNote, How
 from storage.format.manifest import Manifest, SnapshotId, StoredFile, snapshot_time
 from storage.repository import Repository, SnapshotRef
 from storage.retrieval import FileAtHand
+from tasks.cache_trouble import cache_trouble
 from tasks.collection_copies import collection_of, stored_collection
 from tasks.known_notes import KnownNotes
-from tasks.place import cache_trouble
 
 _UNUSABLE = (Damaged, UnsupportedFormat, SnapshotUnknown, ProfileError)
 """What makes a snapshot one that can't be compared; the others still can."""

@@ -17,7 +17,7 @@ from storage.format.sealing import Seal
 from storage.repository import Repository
 from storage.retrieval import holds_entry
 from tasks.media import MEDIA_FOLDER
-from tasks.place import found_profiles, key_of
+from tasks.profiles_here import found_profiles, key_of
 from tasks.step import step
 
 

@@ -17,7 +17,8 @@ from tasks.adopt_package import adopt_package
 from tasks.adopted_before import remember_adopted
 from tasks.adoption import Adoptable, AdoptionPlan, PlannedPackage, plan_packages
 from tasks.audit import Audit, Report, audited
-from tasks.place import active_settings, open_named
+from tasks.repositories import open_named
+from tasks.settings_in_force import active_settings
 from tasks.snapshot import snapshot_id_at
 
 

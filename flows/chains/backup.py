@@ -20,7 +20,9 @@ from storage.repository import Repository
 from tasks.audit import SUSPECT, Audit, Report, audited, counts_of
 from tasks.catalog import ROUTINE
 from tasks.job import Job, job
-from tasks.place import active_settings, found_profiles, key_of, open_named
+from tasks.profiles_here import found_profiles, key_of
+from tasks.repositories import open_named
+from tasks.settings_in_force import active_settings
 from tasks.snapshot import Busy, Unchanged, deletion_log_state, snapshot
 
 logger = logging.getLogger("recollect")

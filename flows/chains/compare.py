@@ -9,7 +9,8 @@ from tasks.catalog import find_snapshot, read_catalog
 from tasks.chosen import chosen_profile, chosen_snapshot, is_an_id
 from tasks.compare import Difference, State, compare_states
 from tasks.job import job
-from tasks.place import found_profiles, key_of, open_named
+from tasks.profiles_here import found_profiles, key_of
+from tasks.repositories import open_named
 
 NOW = "now"
 

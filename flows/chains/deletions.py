@@ -12,7 +12,7 @@ from tasks.catalog import StoredProfile, read_catalog
 from tasks.chosen import chosen_profile
 from tasks.deleted_notes import DeletedNotes
 from tasks.deleted_notes import deleted_notes as notes_of
-from tasks.place import open_named
+from tasks.repositories import open_named
 from tasks.rescan_deletions import Runs, all_of, next_to
 from tasks.rescan_deletions import rescan_deletions as rescan
 

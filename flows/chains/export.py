@@ -13,9 +13,9 @@ from tasks.catalog import LATEST, SAFETY
 from tasks.chosen import chosen_manifest
 from tasks.export_package import NO_MEDIA, ExportedPackage, PackableMedia, export_package, packable_media, tell_all
 from tasks.outgoing import outgoing_file
-from tasks.place import on_this_computer, open_named
 from tasks.prepare_collection import prepare_collection
 from tasks.private_folder import private_folder
+from tasks.repositories import on_this_computer, open_named
 
 ENDING = ".colpkg"
 IMPORT_ADVICE = (

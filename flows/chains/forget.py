@@ -13,7 +13,7 @@ from storage.sweeping.garbage import Rules
 from storage.trash import forgotten_manifest, forgotten_snapshots, put_back
 from tasks.audit import Report, audited
 from tasks.catalog import choose_profile, choose_snapshot, is_of_a_backup, matches, read_catalog
-from tasks.place import open_named
+from tasks.repositories import open_named
 from tasks.retention_prune import is_good
 
 

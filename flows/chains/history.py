@@ -7,7 +7,7 @@ from profiles.errors import NotesMissing
 from tasks.catalog import read_catalog
 from tasks.chosen import chosen_profile, own_profile
 from tasks.note_history import NoteHistory, note_history
-from tasks.place import open_named
+from tasks.repositories import open_named
 
 
 def history(note: int, *, profile: str | None = None, repository_name: str = "default") -> NoteHistory:

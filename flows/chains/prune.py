@@ -12,8 +12,9 @@ from storage.repository import Repository
 from storage.retention import RetentionLimits, RetentionPlan
 from tasks.audit import SUSPECT, Report, audited
 from tasks.catalog import StoredProfile, choose_profile, read_catalog
-from tasks.place import active_settings, open_named
+from tasks.repositories import open_named
 from tasks.retention_prune import carry_out, chosen_limits, profile_retention, staying
+from tasks.settings_in_force import active_settings
 from tasks.this_computer import this_host
 
 

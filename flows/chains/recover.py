@@ -22,8 +22,8 @@ from tasks.collection_over_time import CollectionOverTime
 from tasks.cut_notes import Package, cut_package, write_text_files
 from tasks.find_notes import FoundNotes, Wanted, find_notes
 from tasks.last_restore import forget_restore
-from tasks.place import key_of, open_named
 from tasks.private_folder import private_folder
+from tasks.profiles_here import key_of
 from tasks.recovery_text import (
     IMPORT_ADVICE,
     OVERWRITE_ADVICE,
@@ -35,6 +35,7 @@ from tasks.recovery_text import (
     not_found,
     notes_text,
 )
+from tasks.repositories import open_named
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from storage.errors import Damaged
 from storage.format.audit_row import Outcome
 from storage.repository import Repository
 from tasks.audit import Audit, Report, audited
-from tasks.place import open_named
 from tasks.repair_repository import REPAIR, repair_repository
+from tasks.repositories import open_named
 from tasks.verify_repository import healing_hints, own_profiles, verify_repository
 
 

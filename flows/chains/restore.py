@@ -31,7 +31,8 @@ from tasks.last_restore import (
     remember_restore,
     state_before,
 )
-from tasks.place import key_of, open_named
+from tasks.profiles_here import key_of
+from tasks.repositories import open_named
 from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
 from tasks.restore_media import RestoredMedia, remove_surplus_media, restore_media, tell_all
 

@@ -20,7 +20,7 @@ from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
 from tasks.last_restore import LastRestore, last_restore
 from tasks.media import COLLECTION, MEDIA_FOLDER
-from tasks.place import found_profiles, key_of
+from tasks.profiles_here import found_profiles, key_of
 from tasks.restore_media import MediaPlan, plan_media_restore
 
 ONLY_COLLECTION = "collection"

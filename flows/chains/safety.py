@@ -19,7 +19,7 @@ from storage.format.audit_row import Outcome
 from storage.format.manifest import SnapshotId
 from tasks.audit import Audit
 from tasks.catalog import SAFETY
-from tasks.place import found_profiles
+from tasks.profiles_here import found_profiles
 from tasks.restore_collection import Kept
 
 _UNSTORABLE = {trouble.code for trouble in (CollectionDamaged, StoreReadOnly, StoreFull, StoreRefused)}

@@ -11,7 +11,7 @@ from storage.stores.fsspec_store import sweep_leftovers
 from storage.sweeping.plan import SweepPlan, Swept
 from storage.sweeping.sweeper import Sweeper
 from tasks.audit import Report, audited
-from tasks.place import open_named
+from tasks.repositories import open_named
 from tasks.sweep import carry_out_sweep, plan_sweep
 
 

@@ -15,7 +15,8 @@ from storage.repository import Repository, SnapshotRef
 from tasks.audit import Report
 from tasks.catalog import SAFETY, backwards, by_age
 from tasks.last_restore import LastRestore, last_restore
-from tasks.place import key_of, open_named
+from tasks.profiles_here import key_of
+from tasks.repositories import open_named
 
 _NEWEST = "the newest one that was taken before something replaced the state it holds"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from storage.checking.verification import STRUCTURE, Scope, Verification
 from storage.errors import Damaged
 from tasks.audit import Report, audited
-from tasks.place import open_named
+from tasks.repositories import open_named
 from tasks.verify_repository import healing_hints, own_profiles, verify_repository
 
 TOLD = 20

@@ -122,7 +122,7 @@ def test_a_repository_is_not_made_twice_nor_where_something_else_is(desk: Desk) 
 def test_a_backup_to_another_computer_without_a_word_about_encryption_stores_nothing(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tasks.place.on_this_computer", lambda _: False)
+    monkeypatch.setattr("tasks.repositories.on_this_computer", lambda _: False)
     ran = desk.call("backup")
     assert ran.code == 1
     assert "`recollect init`" in ran.err

@@ -43,13 +43,13 @@ tasks.snapshot.copy_collection = copied
 """
 
 FAULTS = """
-import tasks.place, tasks.step
+import tasks.repositories, tasks.settings_in_force, tasks.step
 from storage.stores.address import open_store
 from storage.errors import StoreFull, StoreUnreachable
 from tests.faults.faulty_store import WRITING, FaultyStore
 tasks.step._FIRST_DELAY_S = 0.05
-store = FaultyStore(open_store(tasks.place.active_settings().repo))
-tasks.place.open_store = lambda *_: store
+store = FaultyStore(open_store(tasks.settings_in_force.active_settings().repo))
+tasks.repositories.open_store = lambda *_: store
 """
 
 
@@ -322,7 +322,8 @@ def test_a_passphrase_comes_from_a_block_and_shows_nowhere_else(home: Home) -> N
         assert PASSPHRASE not in run.message + run.log()
     assert PASSPHRASE not in (home.folder / "stderr.log").read_text()
     opened = home.printed(
-        "from tasks.place import open_named; print(len(open_named().snapshots()))", {"RECOLLECT_PASSPHRASE": PASSPHRASE}
+        "from tasks.repositories import open_named; print(len(open_named().snapshots()))",
+        {"RECOLLECT_PASSPHRASE": PASSPHRASE},
     )
     assert opened == "1\n"
 

@@ -11,11 +11,11 @@ from tests.flows.on_prefect import Home, Run
 
 # Counts what is asked of the store.
 COUNTING = """
-import tasks.place
+import tasks.repositories, tasks.settings_in_force
 from storage.stores.address import open_store
 from tests.faults.faulty_store import FaultyStore
-store = FaultyStore(open_store(tasks.place.active_settings().repo))
-tasks.place.open_store = lambda *_: store
+store = FaultyStore(open_store(tasks.settings_in_force.active_settings().repo))
+tasks.repositories.open_store = lambda *_: store
 from flows.chains.backup import back_up
 
 def asked(act):

@@ -15,10 +15,12 @@ import pytest
 from flows.chains.backup import back_up
 from profiles.discovery import Profile
 from storage.repository import Repository
-from tasks import place
+from tasks import profiles_here
+from tasks.cache_trouble import CacheUnusable
 from tasks.job import Job, job
-from tasks.place import CacheUnusable, found_profiles, open_named
 from tasks.private_folder import staging_folder
+from tasks.profiles_here import found_profiles
+from tasks.repositories import open_named
 from tests.flows.chains.house import House, back_up_well
 
 POSIX_ONLY = pytest.mark.skipif(sys.platform == "win32", reason="modes and process ids of POSIX")
@@ -152,10 +154,10 @@ def test_a_memory_that_says_something_odd_costs_a_look_and_hides_no_change(
 
 
 def test_the_key_of_a_profile_tells_computers_and_folders_apart(house: House, ada: Profile) -> None:
-    own = place.key_of(ada)
+    own = profiles_here.key_of(ada)
     with house.set(host="another"):
-        assert place.key_of(ada) != own
+        assert profiles_here.key_of(ada) != own
     moved = Profile(ada.name, ada.folder.parent / "moved", ada.listed)
-    assert place.key_of(moved) != own
-    assert place.key_of(ada) == own
+    assert profiles_here.key_of(moved) != own
+    assert profiles_here.key_of(ada) == own
     assert own.startswith("Ada-")

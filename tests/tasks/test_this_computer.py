@@ -8,7 +8,7 @@ import pytest
 
 from flows.chains.backup import back_up
 from storage.format.audit_row import Outcome
-from tasks.place import active_settings
+from tasks.settings_in_force import active_settings
 from tasks.this_computer import this_host
 from tests.flows.chains.house import House
 

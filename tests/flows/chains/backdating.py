@@ -10,7 +10,7 @@ from typing import Any
 from flows.chains.backup import back_up
 from storage.format.manifest import new_snapshot_id
 from tasks.catalog import SAFETY
-from tasks.place import open_named
+from tasks.repositories import open_named
 from tests.flows.chains.house import House
 
 

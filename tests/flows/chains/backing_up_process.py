@@ -17,7 +17,7 @@ from recollect.settings import load_settings
 from storage.format.audit_row import Outcome
 from storage.store import Store
 from storage.stores.address import open_store
-from tasks import place
+from tasks import repositories, settings_in_force
 from tests.flows.chains.killed_runs import obey
 
 
@@ -52,9 +52,9 @@ class DeadlyStore:
 
 def run(kill_at: int) -> int:
     """One backup; returns how many writes it took."""
-    address = place.active_settings().repo or ""
+    address = settings_in_force.active_settings().repo or ""
     store = DeadlyStore(open_store(address), kill_at)
-    with patch.object(place, "open_store", lambda *_: store):
+    with patch.object(repositories, "open_store", lambda *_: store):
         report = back_up("Ada")
     assert report.outcome in {Outcome.COMPLETED, Outcome.UNCHANGED}, report.message
     return store.writes
@@ -62,7 +62,7 @@ def run(kill_at: int) -> int:
 
 def main(base: Path, repo: str, cache: Path, config: Path) -> None:
     limits = {"daily": 0, "weekly": 0, "monthly": 0, "state": cache.with_name("state")}
-    with place.using(load_settings({"base": base, "repo": repo, "cache": cache, **limits}, config=config)):
+    with settings_in_force.using(load_settings({"base": base, "repo": repo, "cache": cache, **limits}, config=config)):
         obey(lambda moment: run(int(moment)))
 
 

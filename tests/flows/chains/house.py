@@ -29,7 +29,7 @@ from storage.format.blob import BlobId, pack_name
 from storage.format.manifest import Manifest
 from storage.repository import Repository, SnapshotRef
 from storage.stores.address import open_store
-from tasks import place
+from tasks import repositories, settings_in_force
 from tasks.audit import Report
 from tests.faults.faulty_store import FaultyStore
 
@@ -85,7 +85,7 @@ class House:
     def set(self, **overrides: Any) -> Iterator[House]:
         """The house with other settings, which are in force within the context."""
         other = replace(self, settings={**self.settings, **overrides})
-        with place.using(other.load()):
+        with settings_in_force.using(other.load()):
             yield other
 
     @property
@@ -105,7 +105,7 @@ class House:
     @property
     def repository(self) -> Repository:
         """The repository, opened anew."""
-        return place.open_named()
+        return repositories.open_named()
 
     def snapshots(self, profile: str = "Ada") -> list[SnapshotRef]:
         return [ref for ref in self.repository.snapshots() if ref.profile_key.startswith(f"{profile}-")]
@@ -143,7 +143,7 @@ def house(sample_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     config.touch()
     made = House(tmp_path / "Anki2", str(tmp_path / "repository"), tmp_path / "cache", config)
     copy_base(sample_base, made.base)
-    with place.using(made.load()):
+    with settings_in_force.using(made.load()):
         yield made
 
 
@@ -172,9 +172,9 @@ def back_up_well(profile: str = "Ada", **options: Any) -> str:
 
 def through_faults(monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
     """Let the repository of the settings be reached through a store that counts, and can fail."""
-    settings = place.active_settings()
+    settings = settings_in_force.active_settings()
     store = FaultyStore(open_store(settings.repo or "", settings.repo_options))
-    monkeypatch.setattr(place, "open_store", lambda *_: store)
+    monkeypatch.setattr(repositories, "open_store", lambda *_: store)
     return store
 
 

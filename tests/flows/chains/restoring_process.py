@@ -26,7 +26,7 @@ from flows.chains.restore import restore
 from flows.chains.restore_plan import Wanted
 from recollect.settings import load_settings
 from storage.format.audit_row import Outcome
-from tasks import place
+from tasks import settings_in_force
 from tests.flows.chains.killed_runs import obey
 
 _HOUSE = ("flows.", "profiles.", "storage.", "tasks.")
@@ -101,7 +101,7 @@ def run(snapshot: str, wanted: Wanted, moment: str) -> str:
 
 def main(base: Path, repo: str, cache: Path, config: Path, snapshot: str, wanted: Wanted) -> None:
     settings = {"base": base, "repo": repo, "cache": cache, "state": cache.with_name("state")}
-    with place.using(load_settings(settings, config=config)):
+    with settings_in_force.using(load_settings(settings, config=config)):
         obey(lambda moment: run(snapshot, wanted, moment))
 
 

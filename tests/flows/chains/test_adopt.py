@@ -26,7 +26,7 @@ from profiles.packages.layout import Layout
 from recollect.progress import listening
 from storage.errors import StoreFull
 from storage.format.audit_row import Outcome
-from tasks import packaged_collection, place
+from tasks import packaged_collection, profiles_here
 from tasks.catalog import ADOPTED
 from tasks.package_time import TimeFrom
 from tests.flows.chains.house import (
@@ -130,7 +130,7 @@ def test_the_backups_of_every_profile_are_found_and_adopted_oldest_first_each_wi
     ada = manifests(house)
     assert [manifest.id for manifest in ada] == snapshots[:3]
     assert [manifest.parent for manifest in ada] == [None, ada[0].id, ada[1].id]
-    assert ada[0].profile_key == place.key_of(place.found_profiles().profiles[0])
+    assert ada[0].profile_key == profiles_here.key_of(profiles_here.found_profiles().profiles[0])
     assert [manifest.id for manifest in manifests(house, "Ben")] == snapshots[3:]
     rows = house.rows("adopt")
     assert [row.snapshot for row in rows] == snapshots

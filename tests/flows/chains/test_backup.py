@@ -42,7 +42,8 @@ from tasks import snapshot as snapshot_step
 from tasks.catalog import ROUTINE, SAFETY
 from tasks.checksum import checksum
 from tasks.job import job
-from tasks.place import found_profiles, open_named
+from tasks.profiles_here import found_profiles
+from tasks.repositories import open_named
 from tasks.retention_prune import profile_retention
 from tasks.snapshot import Source, snapshot
 from tasks.upload import upload

@@ -23,7 +23,7 @@ from storage.format.audit_row import Outcome
 from storage.stores import local_medium
 from storage.stores.address import open_store
 from storage.stores.trouble import RetryRule
-from tasks.place import make_named
+from tasks.repositories import make_named
 from tests.faults.faulty_store import ANY, WRITING
 from tests.flows.chains.backdating import backdate
 from tests.flows.chains.house import (
@@ -97,7 +97,7 @@ def test_a_repository_that_does_not_answer_is_told_in_a_sentence(
     house: House, tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tasks.place.open_store", lambda *place: open_store(*place, retries=RetryRule(pause=lambda _: None))
+        "tasks.repositories.open_store", lambda *place: open_store(*place, retries=RetryRule(pause=lambda _: None))
     )
     port = free_port()
     url = "s3://bucket/backups" if scheme == "s3" else f"sftp://someone@127.0.0.1:{port}/backups"

@@ -31,7 +31,7 @@ from storage.retrieval import folder_entries
 from storage.stores.trouble import RetryRule
 from tasks import collection_copies
 from tasks.audit import Report
-from tasks.place import make_named
+from tasks.repositories import make_named
 from tests.flows.chains.house import (
     COLLECTION,
     MEDIA,

@@ -18,7 +18,7 @@ from profiles.discovery import Listed, Profile, named
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from tasks.held_sync import held_sync, hold_sync, release_sync
-from tasks.place import found_profiles
+from tasks.profiles_here import found_profiles
 from tests.flows.chains.house import (
     COLLECTION,
     MEDIA,

@@ -21,7 +21,9 @@ from tasks import snapshot as snapshot_step
 from tasks.catalog import ROUTINE, SAFETY, choose_profile, choose_snapshot, read_catalog
 from tasks.checksum import checksum
 from tasks.job import job
-from tasks.place import RepositoryGone, allow_new_repository, found_profiles, open_named
+from tasks.known_repositories import RepositoryGone
+from tasks.profiles_here import found_profiles
+from tasks.repositories import allow_new_repository, open_named
 from tasks.snapshot import Source, snapshot
 from tasks.upload import upload
 from tests.flows.chains.house import House, add_note, back_up_well, digests, never, stored

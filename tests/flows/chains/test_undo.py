@@ -22,7 +22,7 @@ from flows.chains.restore_plan import RestorePlan, Wanted, plan_restore
 from flows.chains.undo import undo
 from recollect.settings import load_settings
 from storage.format.audit_row import Outcome
-from tasks import place, restore_media
+from tasks import restore_media, settings_in_force
 from tasks.audit import Report
 from tasks.catalog import SAFETY
 from tasks.find_notes import Wanted as WantedNotes
@@ -293,14 +293,14 @@ def test_what_another_computer_restores_is_its_own_to_undo(house: House, sample_
         },
         config=house.config,
     )
-    with place.using(theirs):
+    with settings_in_force.using(theirs):
         days.append(Day(elsewhere))
         add_note(elsewhere.collection(), "only elsewhere")
         before_there = state_of(elsewhere)
         days[1].does("restore, killed")
     before = state_of(house)
     days[0].does("restore")
-    with place.using(theirs):
+    with settings_in_force.using(theirs):
         days[1].does("restore")
         days[1].undo()
         assert before_there.is_again_in(state_of(elsewhere))

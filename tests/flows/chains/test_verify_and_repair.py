@@ -19,7 +19,7 @@ from storage.format.listing import FolderEntry, file_content, read_folder_branch
 from storage.listings import read_pieces
 from storage.retrieval import folder_entries
 from tasks.audit import Report
-from tasks.place import found_profiles
+from tasks.profiles_here import found_profiles
 from tasks.repair_repository import REPAIR
 from tasks.verify_repository import still_has
 from tests.flows.chains.house import (

@@ -21,20 +21,19 @@ from storage.key_rotation import plan_rotation, rotate
 from storage.keys import add_slot, unlock
 from storage.opening import create_repository, open_repository
 from storage.stores.address import open_store
-from tasks import place
-from tasks.place import (
+from tasks import repositories
+from tasks.known_repositories import KeysWentBack, RepositoryGone
+from tasks.repositories import (
     EncryptionUndecided,
-    KeysWentBack,
-    RepositoryGone,
     RepositoryThere,
     allow_new_repository,
     encrypted_place,
     make_named,
     on_this_computer,
     open_named,
-    using,
 )
 from tasks.secret import Person
+from tasks.settings_in_force import using
 from tests.flows.chains.house import House
 
 PASSPHRASE = "correct horse battery staple"
@@ -90,7 +89,7 @@ def test_a_first_backup_to_another_computer_wants_a_word_about_encryption(
         def __getattr__(self, name: str) -> object:
             return getattr(inner, name)
 
-    monkeypatch.setattr(place, "open_store", lambda *_: Far())
+    monkeypatch.setattr(repositories, "open_store", lambda *_: Far())
     with pytest.raises(EncryptionUndecided) as undecided:
         open_named(create=True)
     assert "`recollect init`" in undecided.value.advice

@@ -1,25 +1,13 @@
-"""From settings to an opened repository, and to the profiles of this machine: the one way for commands and flows."""
+"""From the name of a repository to the repository itself: opened, or made. The one way for commands and flows."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 
-from profiles.base_folder import find_base_folder
-from profiles.discovery import Found, Profile, discover
-from recollect.errors import RecollectError
-from recollect.settings import (
-    RepositoryAddress,
-    Settings,
-    default_repository_url,
-    load_settings,
-)
+from recollect.settings import RepositoryAddress, Settings, default_repository_url
 from storage.errors import NoRepositoryYet, NotARepository, NotEncrypted, StorageError
 from storage.format.configuration import CONFIGURATION_NAME, Configuration, Sealing
-from storage.format.manifest import ProfileKey, profile_key
 from storage.format.secret import Secret
 from storage.opening import (
     create_repository,
@@ -32,23 +20,15 @@ from storage.repository import Repository
 from storage.store import Store
 from storage.stores.address import open_store
 from tasks.known_repositories import (
-    KnownRepository,
     forget_repository,
     known_repositories,
+    refuse_to_replace,
+    refuse_what_it_was_not,
     remember_repository,
 )
 from tasks.repository_address import address_of
-from tasks.secret import Person, secret_at
-from tasks.this_computer import this_host
-
-_active: ContextVar[Settings | None] = ContextVar("settings", default=None)
-_person: ContextVar[Person] = ContextVar("person", default=Person())  # noqa: B039 -- nobody to ask: it stays as it is
-
-
-class RepositoryGone(StorageError):
-    """The place is empty where this computer has backed up to a repository before."""
-
-    code = "repository-gone"
+from tasks.secret import secret_at
+from tasks.settings_in_force import active_settings, person_at_hand
 
 
 class RepositoryThere(StorageError):
@@ -63,34 +43,6 @@ class EncryptionUndecided(StorageError):
     code = "encryption-undecided"
 
 
-class KeysWentBack(StorageError):
-    """An encrypted repository shows only keys that are older than those that this computer has seen there."""
-
-    code = "keys-went-back"
-
-
-class CacheUnusable(RecollectError):
-    """The folder for private copies can't be made or written to."""
-
-    code = "cache-unusable"
-
-
-def active_settings() -> Settings:
-    """The settings in force: those the command line chose, else what environment and recollect.toml say."""
-    return _active.get() or load_settings()
-
-
-@contextmanager
-def using(settings: Settings, person: Person | None = None) -> Iterator[None]:
-    """Let `settings` be in force within the context, and `person` be asked for a passphrase where one is needed."""
-    token, others = _active.set(settings), _person.set(person or _person.get())
-    try:
-        yield
-    finally:
-        _active.reset(token)
-        _person.reset(others)
-
-
 def open_named(name: str = "default", *, create: bool = False) -> Repository:
     """Open the repository that goes by `name` in the settings; with `create`, make one of an empty place.
 
@@ -102,21 +54,21 @@ def open_named(name: str = "default", *, create: bool = False) -> Repository:
     secret = secret_at(address.secret)
     known = known_repositories(settings.state)
     try:
-        repository = open_repository(store, cache, secret or _person.get().passphrase_of(store.url))
+        repository = open_repository(store, cache, secret or person_at_hand().passphrase_of(store.url))
     except NotARepository as nothing:
         if not create:
             raise
-        _refuse_to_replace(store.url, known)
+        refuse_to_replace(store.url, known)
         if secret is None and isinstance(nothing, NoRepositoryYet) and not on_this_computer(store.url):
             raise _undecided(store.url) from nothing
         repository = open_or_create_repository(store, cache, secret)
         if secret is not None:
-            _person.get().tell(
+            person_at_hand().tell(
                 f"The new repository at {store.url} is encrypted with the {secret.kind.words} that is set. Without it "
                 "nobody can read it: `recollect key add --recovery` makes a key to write down."
             )
-    _refuse_what_it_was_not(repository, known)
-    _remember(settings, repository)
+    refuse_what_it_was_not(repository, known)
+    remember_repository(settings.state, repository)
     return repository
 
 
@@ -135,9 +87,9 @@ def make_named(
             "Use it as it is, or name an empty place for a new one",
         )
     if not despite_memory:
-        _refuse_to_replace(store.url, known_repositories(settings.state))
+        refuse_to_replace(store.url, known_repositories(settings.state))
     repository = create_repository(store, cache, secret, label=label)
-    _remember(settings, repository)
+    remember_repository(settings.state, repository)
     return repository
 
 
@@ -167,7 +119,7 @@ def settings_secret(name: str = "default") -> Secret | None:
 
 def secret_for(store: Store, name: str = "default") -> Secret:
     """The secret that opens the repository: what the settings name, or a person at the terminal gives."""
-    asked = _person.get().passphrase_of(store.url)
+    asked = person_at_hand().passphrase_of(store.url)
     if (found := settings_secret(name)) is not None:
         return found
     if asked is not None:
@@ -211,71 +163,9 @@ def _store_and_cache(settings: Settings, address: RepositoryAddress, *, may_writ
     return open_store(address.url, address.options), settings.cache / "repositories"
 
 
-def _remember(settings: Settings, repository: Repository) -> None:
-    seen = KnownRepository(repository.id, repository.seal.generation)
-    remember_repository(settings.state, repository.store.url, seen)
-
-
-def _refuse_to_replace(url: str, known: Mapping[str, KnownRepository]) -> None:
-    if url in known:
-        raise RepositoryGone(
-            f"The repository at {url}, to which this computer has backed up before, is not there any more",
-            "Plug in or mount its disk, or correct the address; to begin a new one there, run "
-            "`recollect backup --new-repository`",
-        )
-
-
-def _refuse_what_it_was_not(repository: Repository, known: Mapping[str, KnownRepository]) -> None:
-    """Whoever writes to the store could put an open repository in an encrypted one's place, or old keys back."""
-    url = repository.store.url
-    before = [seen for place, seen in known.items() if place == url or seen.id == repository.id]
-    if not repository.seal.generation and any(seen.encrypted for seen in before):
-        raise NotEncrypted(
-            f"The repository at {url} was encrypted when this computer last used it, and now says that it is not",
-            "Someone may have put another one in its place to read what you back up: find out who. If it was you, say "
-            "so once with `recollect backup --new-repository`",
-        )
-    newest = max((seen.generation for seen in before if seen.id == repository.id), default=0)
-    if repository.seal.generation < newest:
-        raise KeysWentBack(
-            f"The repository at {url} was rotated to newer keys before, and what the present secret opens knows only "
-            "older ones",
-            "Use a secret whose slot knows the newest key, which `recollect key list` tells; if there is none, someone "
-            "has put an old slot back. If the whole repository was put back from a copy, say so once with `recollect "
-            "backup --new-repository`",
-        )
-
-
 def _undecided(url: str) -> EncryptionUndecided:
     return EncryptionUndecided(
         f"{url} lies on another computer, and nobody has said yet whether the repository there is to be encrypted",
         "Run `recollect init` once, which encrypts it and gives you a recovery key, or `recollect init "
         "--no-encryption`; or set a passphrase, as RECOLLECT_PASSPHRASE for one, and run the backup again",
     )
-
-
-def found_profiles() -> Found:
-    """The profiles of this machine's base folder."""
-    return discover(find_base_folder(active_settings().base))
-
-
-def key_of(profile: Profile) -> ProfileKey:
-    """The key under which this machine stores the profile."""
-    return profile_key(profile.name, this_host(active_settings()), source_of(profile))
-
-
-def source_of(profile: Profile) -> str:
-    """Where the profile lies, as a manifest says it."""
-    return str(profile.folder)
-
-
-@contextmanager
-def cache_trouble(folder: Path) -> Iterator[None]:
-    """Turn an OSError inside into CacheUnusable: nothing but private copies below `folder` may be touched there."""
-    try:
-        yield
-    except OSError as error:
-        raise CacheUnusable(
-            f"Private copies can't be made in {folder}: {error.strerror or error}",
-            "See that there is room, and that the folder is yours to write to; or set another one as `cache`",
-        ) from error
