@@ -18,6 +18,7 @@ from storage.repository import Repository
 from tasks.settings_in_force import active_settings
 from tasks.step import running_flow_run_id
 from tasks.this_computer import this_host
+from tasks.under_way import UnderWay
 from tasks.versions import software_versions
 
 SUSPECT = "suspect"
@@ -172,6 +173,8 @@ def audited(action: str, profile: str, repository: Repository) -> Iterator[Audit
     audit = Audit(action, profile, repository)
     try:
         yield audit
+    except UnderWay as other:
+        audit.skipped(other)
     except RecollectError as trouble:
         audit.failed(trouble)
     except BaseException as fault:

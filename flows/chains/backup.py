@@ -24,6 +24,7 @@ from tasks.profiles_here import found_profiles, key_of
 from tasks.repositories import open_named
 from tasks.settings_in_force import active_settings
 from tasks.snapshot import Busy, Unchanged, deletion_log_state, snapshot
+from tasks.under_way import backing_up
 
 logger = logging.getLogger("recollect")
 
@@ -38,7 +39,8 @@ def back_up(
 ) -> Report:
     """Back up one profile.
 
-    `force` makes a snapshot even when nothing changed; `accept` takes a profile that looks wrong as it is.
+    `force` makes a snapshot even when nothing changed; `accept` takes a profile that looks wrong as it is. It is
+    skipped while another run on this computer does the same, or puts something in the profile's place.
     """
     repository = open_named(repository_name, create=True)
     with audited("backup", profile_name, repository) as audit:
@@ -46,8 +48,10 @@ def back_up(
         profile = named(found, profile_name)
         audit.profile, audit.profile_key = profile.name, key_of(profile)
         choose(found, [profile.name])
-        with job(profile, repository) as work:
-            _protect(work, audit, force=force or accept, purpose=purpose, accept=accept)
+        force = force or accept
+        with backing_up(profile, repository, in_full=force) as remarks, job(profile, repository) as work:
+            audit.remarks += remarks
+            _protect(work, audit, force=force, purpose=purpose, accept=accept)
     return audit.report()
 
 

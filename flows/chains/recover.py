@@ -36,6 +36,7 @@ from tasks.recovery_text import (
     notes_text,
 )
 from tasks.repositories import open_named
+from tasks.under_way import Doing, changing
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +193,14 @@ def _add(
     for one in recovery.found.found:
         recovery.packages.append(cut_package(copy, one, folder / f"{one.manifest.id}.apkg", folder))
     audit.remarks += about_packages(recovery.packages)
+    with changing(plan.profile, Doing.RECOVERY) as remarks:
+        audit.remarks += remarks
+        refuse_while_open(plan.profile)
+        told = _add_packages(recovery, plan, folder, audit, repository_name)
+    _end(audit, recovery, told)
+
+
+def _add_packages(recovery: Recovery, plan: RecoverPlan, folder: Path, audit: Audit, repository_name: str) -> list[str]:
     if (kept := keep_present_state(plan.profile, audit, repository_name)) and kept.snapshot:
         audit.remarks.append(f"`recollect undo {plan.profile.name!r}` brings back what {kept.snapshot} holds")
     # Whatever a restore that was broken off had left, it is somebody's own work from now on.
@@ -208,7 +217,7 @@ def _add(
         raise type(trouble)(f"{'; '.join(told)}. But not all: {trouble.problem}", trouble.advice) from trouble
     finally:
         audit.remarks += about_added(recovery.added, overwriting=plan.overwriting)
-    _end(audit, recovery, told)
+    return told
 
 
 def _end(audit: Audit, recovery: Recovery, told: Sequence[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from flows.chains.confirming import decline, unless_unanswered
@@ -35,6 +36,7 @@ from tasks.profiles_here import key_of
 from tasks.repositories import open_named
 from tasks.restore_collection import Kept, restore_collection, restore_deletion_log
 from tasks.restore_media import RestoredMedia, remove_surplus_media, restore_media, tell_all
+from tasks.under_way import Doing, changing
 
 SYNC_ADVICE = (
     "When Anki next syncs it will ask which side to keep: choose Upload to AnkiWeb to keep what was restored here; "
@@ -85,17 +87,18 @@ def restore(
         audit.profile, audit.profile_key = plan.manifest.profile, plan.manifest.profile_key
         audit.note(snapshot=plan.manifest.id)
         while confirmed(plan):
-            now = plan
-            if answer_takes_time:
-                # Opened anew, for what it knew of packs and connections may be hours old.
-                repository = open_named(repository_name)
-                now = planned(repository, plan.manifest.id)
-            if now.as_text() == plan.as_text():
-                if answer_takes_time and chosen == LATEST:
-                    audit.remarks += _about_newer(repository, now)
-                with audit.timed("restore"):
-                    _carry_out(repository, now, audit, repository_name)
-                break
+            with _alone(plan, audit):
+                now = plan
+                if answer_takes_time:
+                    # Opened anew, for what it knew of packs and connections may be hours old.
+                    repository = open_named(repository_name)
+                    now = planned(repository, plan.manifest.id)
+                if now.as_text() == plan.as_text():
+                    if answer_takes_time and chosen == LATEST:
+                        audit.remarks += _about_newer(repository, now)
+                    with audit.timed("restore"):
+                        _carry_out(repository, now, audit, repository_name)
+                    break
             plan = now
         else:
             decline(audit, NOTHING_RESTORED)
@@ -117,6 +120,19 @@ def _about_newer(repository: Repository, plan: RestorePlan) -> list[str]:
     if latest.id == plan.manifest.id:
         return []
     return [f"The snapshot {latest.id} was made after the plan was; what is restored is {plan.manifest.id}, as shown"]
+
+
+@contextmanager
+def _alone(plan: RestorePlan, audit: Audit) -> Iterator[None]:
+    """Let nobody else on this computer back the profile up, or change it, meanwhile; an empty folder is no profile."""
+    if plan.profile is None:
+        yield
+        return
+    with changing(plan.profile, Doing.RESTORE) as remarks:
+        audit.remarks += remarks
+        # Anki may have been opened while a person thought about the plan, or while this waited.
+        refuse_while_open(plan.profile)
+        yield
 
 
 def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, repository_name: str) -> None:
