@@ -9,11 +9,11 @@ from prefect.client.schemas.objects import State
 
 from flows.announcing import announce_many
 from flows.backup import back_up_profile
-from flows.chains.backup import BackupOfAll, found_in, plan_lanes, reported
-from flows.parameters import ProfileName, RepositoryName
+from flows.chains.backup import back_up_several
+from flows.parameters import AtOnce, ProfileName, RepositoryName
+from flows.side_by_side import side_by_side
 from flows.states import in_a_state, keep, report_of, state_of_many, tell
 from tasks.audit import Report
-from tasks.repositories import open_named
 
 
 @flow(name="back-up-all", flow_run_name="all profiles", persist_result=False)
@@ -22,6 +22,7 @@ def back_up_all(
     repository: RepositoryName = "default",
     force: bool = False,
     accept: bool = False,
+    at_once: AtOnce | None = None,
 ) -> State[Any]:
     """Back up every Anki profile of this machine, each as a run of its own; one that fails stops no other.
 
@@ -30,22 +31,21 @@ def back_up_all(
         repository: Where to: "default", or the name of a repository in the settings or in a block.
         force: Make snapshots even where nothing has changed.
         accept: Take profiles that lost much as they are; later ones are held against that.
+        at_once: How many profiles to back up side by side. Leave it empty for what is set, which is 2 otherwise.
     """
-    return in_a_state(lambda: _back_up_each(profiles or [], repository, force=force, accept=accept), "backup")
+    return in_a_state(
+        lambda: _back_up_each(profiles or [], repository, force=force, accept=accept, at_once=at_once), "backup"
+    )
 
 
-def _back_up_each(names: list[str], repository: str, *, force: bool, accept: bool) -> State[Any]:
-    # An unreachable or unusable repository is one trouble, not one for each profile.
-    opened = open_named(repository, create=True)
-    found = found_in(opened)
+def _back_up_each(names: list[str], repository: str, *, force: bool, accept: bool, at_once: int | None) -> State[Any]:
+    with side_by_side() as runs:
 
-    def back_up_one(name: str) -> Report:
-        return report_of(back_up_profile(name, repository, force, accept, return_state=True))
+        def back_up_one(name: str) -> Report:
+            asked = {"profile": name, "repository": repository, "force": force, "accept": accept}
+            return report_of(runs.run(back_up_profile, asked, name))
 
-    # One after the other: runs side by side lock each other out of the server's SQLite database, where three of them
-    # waited for more than a minute and lost their final states. Within a run packs are sent side by side all the same.
-    reports = [reported(name, opened, back_up_one) for lane in plan_lanes(found, names, opened) for name in lane]
-    result = BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)
+        result = back_up_several(names, repository, back_up_one, at_once=at_once, stop=runs.stop)
     tell(result.remarks)
     keep(result)
     announce_many("all-profiles", "All profiles", result.reports, result.summary(), result.remarks, heard=True)

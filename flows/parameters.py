@@ -25,6 +25,9 @@ SnapshotChoice = Annotated[
 AnswerMinutes = Annotated[int, Field(ge=1, le=1440)]
 """How long a run waits for an answer."""
 
+AtOnce = Annotated[int, Field(ge=1, le=32)]
+"""How many profiles are backed up side by side: the range of the setting `at_once`."""
+
 TargetAddress = Annotated[
     str,
     Field(

@@ -102,11 +102,17 @@ class BackupOfAll:
 
 
 def back_up_several(
-    names: Sequence[str], repository_name: str, back_up_one: Callable[[str], Report], *, at_once: int | None = None
+    names: Sequence[str],
+    repository_name: str,
+    back_up_one: Callable[[str], Report],
+    *,
+    at_once: int | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> BackupOfAll:
     """Back up the profiles named, or all when none is, some side by side; the failure of one never stops another.
 
-    `back_up_one` backs up one profile and reports.
+    `back_up_one` backs up one profile and reports. `stop` is called when this is ended from outside, so that the
+    backups under way end, too.
     """
     # An unreachable or unusable repository is one trouble, not one for each profile.
     repository = open_named(repository_name, create=True)
@@ -119,6 +125,7 @@ def back_up_several(
             reports = [report for lane in running for report in lane.result()]
         except BaseException:
             # Stopped from outside: what has not begun must not begin now.
+            stop()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return BackupOfAll(tuple(sorted(reports, key=lambda report: report.profile)), found.remarks)

@@ -110,7 +110,7 @@ def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_
     assert run.message.startswith("4 completed, 2 failed. Ben: ")
     assert str(home.collection("Ben")) in run.message
     assert "Emil: " in run.message
-    # Side by side they would lock each other out of the server's database.
+    # New profiles go one after the other, for the pictures that they share.
     assert all(before.ended <= after.began for before, after in pairwise(run.children()))
     assert {(row.profile, row.outcome, row.flow_run) for row in home.rows()} == {
         (name, Outcome(child.state.lower()), child.id) for name, child in children.items()
@@ -122,14 +122,52 @@ def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_
     assert "Traceback" in children["Emil"].log()
 
 
+def test_a_slow_profile_holds_up_no_quick_one_and_no_more_run_side_by_side_than_asked_for(home: Home) -> None:
+    home.add_profiles(*(f"Quick {number}" for number in range(8)))
+    run, refused = home.run(
+        "import threading\n"
+        "import flows.chains.backup as chain\n"
+        "back_up_all()\n"
+        "snapshot, quick, guard, running, most = chain.snapshot, threading.Semaphore(0), threading.Lock(), set(), [0]\n"
+        "def measured(work, **options):\n"
+        "    name = work.profile.name\n"
+        "    with guard:\n"
+        "        running.add(name); most[0] = max(most[0], len(running))\n"
+        "    try:\n"
+        "        if name == 'Ada':\n"
+        "            for _ in range(9): assert quick.acquire(timeout=90)\n"
+        "        return snapshot(work, **options)\n"
+        "    finally:\n"
+        "        with guard: running.remove(name)\n"
+        "        quick.release()\n"
+        "chain.snapshot = measured\n"
+        "end(back_up_all(force=True, at_once=2, return_state=True))\n"
+        "assert most == [2], most\n"
+        "end(back_up_all(at_once=33, return_state=True))"
+    )
+
+    assert _outcome(run) == ("COMPLETED", "Completed"), run.message
+    assert run.message == "10 completed"
+    children = run.children()
+    assert sorted(child.name for child in children) == ["Ada", "Ben", *(f"Quick {number}" for number in range(8))]
+    assert {_outcome(child) for child in children} == {("COMPLETED", "Completed")}
+    assert max(children, key=lambda child: child.ended).name == "Ada"
+    assert {row.flow_run for row in home.rows()[-10:]} == {child.id for child in children}
+    assert _outcome(refused)[0] == "FAILED"
+
+
 def test_a_terminated_run_ends_the_run_within_it_too_and_begins_no_other(home: Home) -> None:
     printed = home.printed(
-        "import os, signal\n"
+        "import os, signal, time\n"
         "import flows.chains.storing as chain\n"
         "from flows.backup_all import back_up_all\n"
         "from prefect.exceptions import TerminationSignal\n"
         "from prefect.utilities.engine import capture_sigterm\n"
-        "def terminated(*_): os.kill(os.getpid(), signal.SIGTERM)\n"
+        "from recollect.progress import current_progress\n"
+        "def terminated(*_):\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    with current_progress().stage('long work', None) as stage:\n"
+        "        while True: stage.advance(1), time.sleep(0.01)\n"
         "chain.checksum.function = terminated\n"
         "with capture_sigterm():\n"
         "    try: back_up_all()\n"
