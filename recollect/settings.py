@@ -127,7 +127,7 @@ class Settings(BaseSettings):
     )
     at_once: Workers = Field(
         default=2,
-        description="profiles backed up side by side, where no Prefect server runs them: a whole number from 1 to 32",
+        description="profiles backed up side by side: a whole number from 1 to 32",
     )
     uploads: Workers = Field(default=4, description="packs that are sent side by side: a whole number from 1 to 32")
     config_file: Path | None = Field(default=None, description="the file that was read; not a setting itself")
