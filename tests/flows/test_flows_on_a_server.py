@@ -124,7 +124,7 @@ def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_
 
 def test_a_slow_profile_holds_up_no_quick_one_and_no_more_run_side_by_side_than_asked_for(home: Home) -> None:
     home.add_profiles(*(f"Quick {number}" for number in range(8)))
-    run, refused = home.run(
+    (run,) = home.run(
         "import threading\n"
         "import flows.chains.backup as chain\n"
         "back_up_all()\n"
@@ -143,7 +143,6 @@ def test_a_slow_profile_holds_up_no_quick_one_and_no_more_run_side_by_side_than_
         "chain.snapshot = measured\n"
         "end(back_up_all(force=True, at_once=2, return_state=True))\n"
         "assert most == [2], most\n"
-        "end(back_up_all(at_once=33, return_state=True))"
     )
 
     assert _outcome(run) == ("COMPLETED", "Completed"), run.message
@@ -151,9 +150,9 @@ def test_a_slow_profile_holds_up_no_quick_one_and_no_more_run_side_by_side_than_
     children = run.children()
     assert sorted(child.name for child in children) == ["Ada", "Ben", *(f"Quick {number}" for number in range(8))]
     assert {_outcome(child) for child in children} == {("COMPLETED", "Completed")}
-    assert max(children, key=lambda child: child.ended).name == "Ada"
+    (ada,) = [child for child in children if child.name == "Ada"]
+    assert sum(child.ended < ada.ended for child in children) >= 8  # all but the one that let it go on
     assert {row.flow_run for row in home.rows()[-10:]} == {child.id for child in children}
-    assert _outcome(refused)[0] == "FAILED"
 
 
 def test_a_terminated_run_ends_the_run_within_it_too_and_begins_no_other(home: Home) -> None:
@@ -454,6 +453,8 @@ def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_o
         # Stored parameters are shown to everyone, so the server must turn an address down before it stores it.
         with pytest.raises(httpx.HTTPStatusError, match="409"):
             start(home.server, deployed["back-up-all"]["id"], {"repository": "s3://key:secret@bucket"})
+        with pytest.raises(httpx.HTTPStatusError, match="409"):
+            start(home.server, deployed["back-up-all"]["id"], {"at_once": 33})
         for target in ("sftp://lena:secret@nas/ada.colpkg", "sftp://lena:se/cret@nas/ada.colpkg"):
             with pytest.raises(httpx.HTTPStatusError, match="409"):
                 start(home.server, deployed["export-colpkg"]["id"], {"profile": "Ada", "target": target})
