@@ -155,6 +155,22 @@ def test_a_slow_profile_holds_up_no_quick_one_and_no_more_run_side_by_side_than_
     assert {row.flow_run for row in home.rows()[-10:]} == {child.id for child in children}
 
 
+def test_a_run_whose_creation_was_asked_for_twice_is_there_once(home: Home) -> None:
+    (run,) = home.run(
+        "from prefect.client.orchestration import SyncPrefectClient\n"
+        "request = SyncPrefectClient.request\n"
+        "def lost(client, method, path, **options):\n"
+        "    if 'idempotency_key' in (options.get('json') or {}):\n"
+        "        request(client, method, path, **options)  # the answer to which got lost\n"
+        "    return request(client, method, path, **options)\n"
+        "SyncPrefectClient.request = lost\n"
+        "end(back_up_all(return_state=True))"
+    )
+
+    assert run.message == "2 completed"
+    assert [(child.name, child.state) for child in run.children()] == [("Ada", "Completed"), ("Ben", "Completed")]
+
+
 def test_a_terminated_run_ends_the_run_within_it_too_and_begins_no_other(home: Home) -> None:
     printed = home.printed(
         "import os, signal, time\n"
