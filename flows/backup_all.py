@@ -11,8 +11,10 @@ from flows.announcing import announce_many
 from flows.backup import back_up_profile
 from flows.chains.backup import back_up_several
 from flows.parameters import AtOnce, ProfileName, RepositoryName
+from flows.report.progress import for_runs_within
 from flows.side_by_side import side_by_side
 from flows.states import in_a_state, keep, report_of, state_of_many, tell
+from recollect.progress import listening
 from tasks.audit import Report
 
 
@@ -39,7 +41,7 @@ def back_up_all(
 
 
 def _back_up_each(names: list[str], repository: str, *, force: bool, accept: bool, at_once: int | None) -> State[Any]:
-    with side_by_side() as runs:
+    with listening(for_runs_within()), side_by_side() as runs:
 
         def back_up_one(name: str) -> Report:
             asked = {"profile": name, "repository": repository, "force": force, "accept": accept}

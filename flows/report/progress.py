@@ -20,6 +20,7 @@ from prefect.context import FlowRunContext
 from flows.report.markdown import count, plain
 from flows.report.page import page_key
 from flows.report.showing import patient_client
+from flows.side_by_side import turn
 from recollect.progress import Progress, Stage, current_progress, listening
 from recollect.units import size
 
@@ -102,18 +103,20 @@ class ShownProgress:
             self._update(client, shown, told)
 
     def _create(self, client: SyncPrefectClient, told: _Told) -> UUID:
-        return client.create_artifact(
-            ArtifactCreate(
-                key=self._key,
-                type="progress",
-                description=told.in_words(),
-                data=told.percent(),
-                flow_run_id=self._flow_run_id,
-            )
-        ).id
+        with turn():
+            return client.create_artifact(
+                ArtifactCreate(
+                    key=self._key,
+                    type="progress",
+                    description=told.in_words(),
+                    data=told.percent(),
+                    flow_run_id=self._flow_run_id,
+                )
+            ).id
 
     def _update(self, client: SyncPrefectClient, shown: UUID, told: _Told) -> None:
-        client.update_artifact(shown, ArtifactUpdate(data=told.percent(), description=told.in_words()))
+        with turn():
+            client.update_artifact(shown, ArtifactUpdate(data=told.percent(), description=told.in_words()))
 
 
 @contextmanager
@@ -125,8 +128,11 @@ def shown_progress() -> Iterator[None]:
         return
     profile = str((context.parameters or {}).get("profile") or "")
     key = page_key("progress", profile or context.flow_run.name, context.flow_run.name)
-    before = current_progress()
-    # What a run within a run does is shown as its own, and not as that of both.
-    inner = before.inner if isinstance(before, ShownProgress) else before
-    with listening(ShownProgress(context.flow_run.id, key, inner)):
+    with listening(ShownProgress(context.flow_run.id, key, for_runs_within())):
         yield
+
+
+def for_runs_within() -> Progress:
+    """Who is to hear of a run within the present one: what it does is shown as its own, and not as that of both."""
+    present = current_progress()
+    return present.inner if isinstance(present, ShownProgress) else present

@@ -25,6 +25,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.report.page import Page
+from flows.side_by_side import turn
 
 _PATIENCE_S = 5.0
 _RETRIES = 2
@@ -41,15 +42,16 @@ def show(pages: Callable[[datetime | None], Sequence[Page]]) -> None:
     try:
         with patient_client() as client:
             for page in pages(_next_run(client, run.deployment_id)):
-                client.create_artifact(
-                    ArtifactCreate(
-                        key=page.key,
-                        type=page.kind,
-                        description=page.description,
-                        data=page.data,
-                        flow_run_id=run.id,
+                with turn():
+                    client.create_artifact(
+                        ArtifactCreate(
+                            key=page.key,
+                            type=page.kind,
+                            description=page.description,
+                            data=page.data,
+                            flow_run_id=run.id,
+                        )
                     )
-                )
     except Exception as trouble:  # noqa: BLE001 - the outcome stands, shown or not
         get_run_logger().warning("What is told of this run under Artifacts is not complete: %s", _told(trouble))
         get_run_logger().debug("This kept it from being shown", exc_info=True)
