@@ -26,7 +26,8 @@ from recollect.errors import RecollectError
 from recollect.progress import current_progress
 from storage.repository import Repository
 from tasks.machine_lock import MachineLock
-from tasks.place import active_settings, key_of
+from tasks.profiles_here import key_of
+from tasks.settings_in_force import active_settings
 
 _FOLDER = "under-way"
 _PATIENCE_S = 600.0

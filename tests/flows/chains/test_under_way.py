@@ -29,11 +29,12 @@ from flows.chains.undo import undo
 from recollect.progress import SILENT, Stage, listening
 from recollect.settings import Settings
 from storage.format.audit_row import Outcome
-from tasks import place, under_way
+from tasks import under_way
 from tasks.audit import Report
 from tasks.find_notes import Wanted
 from tasks.machine_lock import MachineLock
-from tasks.place import found_profiles, key_of
+from tasks.profiles_here import found_profiles, key_of
+from tasks.settings_in_force import using
 from tests.flows.chains.house import House, back_up_well, tree_of
 
 ROOT = Path(__file__).parents[3]
@@ -205,7 +206,7 @@ def backed_up_apart(settings: Settings, profile: str = "Ada") -> Report:
 
 
 def _back_up_with(settings: Settings, profile: str) -> Report:
-    with place.using(settings):
+    with using(settings):
         return back_up(profile)
 
 

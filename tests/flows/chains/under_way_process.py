@@ -16,9 +16,9 @@ from flows.chains.backup import back_up
 from flows.chains.recover import recover
 from flows.chains.restore import restore
 from recollect.settings import load_settings
-from tasks import place
 from tasks.audit import Report
 from tasks.find_notes import Wanted
+from tasks.settings_in_force import using
 
 STEPS: dict[str, tuple[str, Callable[[], Report]]] = {
     "backup": ("flows.chains.backup.snapshot", lambda: back_up("Ada")),
@@ -38,7 +38,7 @@ def main(base: Path, repo: str, cache: Path, config: Path, what: str) -> None:
         return do(*args, **options)
 
     settings = {"base": base, "repo": repo, "cache": cache, "state": cache.with_name("state")}
-    with place.using(load_settings(settings, config=config)), patch(step, stopping):
+    with using(load_settings(settings, config=config)), patch(step, stopping):
         print(run().outcome, flush=True)
 
 
