@@ -13,7 +13,7 @@ _REFUSED = str.maketrans(dict.fromkeys("/%&<>", "-"))
 
 
 def queue_of(host: str) -> str:
-    """The queue of the computer of that name: the name itself, where it can be one and no other's can be mistaken for it."""
+    """The queue of the computer of that name, which is the name itself where it can be."""
     name = safe_name(host)
     return marked(name, host) if name == DEFAULT_QUEUE else name
 
@@ -21,10 +21,9 @@ def queue_of(host: str) -> str:
 def safe_name(text: str) -> str:
     """`text` as a name that Prefect takes. What had to be changed is marked, so that two texts are never one name."""
     name = text.translate(_REFUSED)
-    changed = name != text or not name.strip("' \"")
-    return marked(name, text) if changed else name
+    return name if name == text and name.strip("' \"") else marked(name, text)
 
 
 def marked(name: str, text: str) -> str:
     """`name` with a short digest of the `text` that it stands for."""
-    return f"{name} ({blake2s(text.encode('utf-8', 'surrogatepass'), digest_size=3).hexdigest()})"
+    return f"{name} ({blake2s(text.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()})"
