@@ -180,7 +180,7 @@ def this_machine(settings: Settings) -> Machine:
         found = discover(find_base_folder(settings.base))
         profiles, remarks = found.profiles, found.remarks
     except ProfileError as error:
-        profiles, remarks = None, (str(error),)
+        profiles, remarks = None, (f"{error.problem}. {error.advice}",)
     return Machine(
         this_host(settings),
         own_time_zone(),

@@ -1,0 +1,211 @@
+"""Automations that come with Recollect: what the server does by itself when something happens, or fails to.
+
+Each is known by its name. One that somebody switched off stays off; all else about them is ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.events.schemas.automations import Automation, AutomationCore
+
+from deployments.catalog import TAG, Machine
+from deployments.notifying import bring_address, remove_address
+from deployments.work_pools import WORK_POOL
+
+ZOMBIES = "Recollect: runs that died unseen"
+SKIPPED = "Recollect: runs left out"
+REFRESH = "Recollect: refresh when a worker is there"
+FAILED = "Recollect: tell that something failed"
+CRASHED = "Recollect: tell that a run died"
+OVERDUE = "Recollect: tell that a good backup is overdue"
+
+SKIPPED_MESSAGE = "Another run of this was under way. It does the work."
+
+_OURS = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
+_RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
+_EACH = ["prefect.resource.id"]
+_UNSEEN_FOR = timedelta(seconds=540)
+"""Three heartbeats, as Prefect's page on zombie flows has it."""
+_WHO = (
+    "{{ event.resource['recollect.profile'] or event.resource.name or 'a repository' }}"
+    "{% if event.resource['recollect.host'] %} on {{ event.resource['recollect.host'] }}{% endif %}"
+)
+_PAGE = 200
+
+
+def _always(refresh: UUID | None) -> list[AutomationCore]:
+    found = [
+        _automation(
+            ZOMBIES,
+            "A run whose computer was switched off, or whose worker was killed with it, would be shown as running for "
+            "ever.",
+            # Each state of ours has a name of its own, and so has each event.
+            {
+                "posture": "Proactive",
+                "after": ["prefect.flow-run.heartbeat"],
+                "expect": ["prefect.flow-run.*"],
+                "match": _RUNS,
+                "match_related": _OURS,
+                "for_each": _EACH,
+                "within": _UNSEEN_FOR,
+            },
+            {
+                "type": "change-flow-run-state",
+                "state": "CRASHED",
+                "message": "Nothing was heard of this run for nine minutes: its computer was switched off, or its "
+                "worker was killed. Nothing is broken by that; the next run does the work.",
+            },
+        ),
+        _automation(
+            SKIPPED,
+            "A run that did not begin because another of the same deployment was under way was cancelled by nobody.",
+            {
+                "expect": ["prefect.flow-run.Cancelled"],
+                "match": _RUNS | {"prefect.state-message": "Deployment concurrency limit reached."},
+                "match_related": _OURS,
+                "for_each": _EACH,
+            },
+            {"type": "change-flow-run-state", "state": "COMPLETED", "name": "Skipped", "message": SKIPPED_MESSAGE},
+        ),
+    ]
+    if refresh is not None:
+        found.append(
+            _automation(
+                REFRESH,
+                "The first worker that arrives brings the deployments in step.",
+                {"expect": ["prefect.work-pool.ready"], "match": {"prefect.resource.name": WORK_POOL}},
+                {"type": "run-deployment", "source": "selected", "deployment_id": refresh},
+                owner=f"prefect.deployment.{refresh}",
+            )
+        )
+    return found
+
+
+def _telling(address: UUID, overdue_hours: int) -> list[AutomationCore]:
+    return [
+        _automation(
+            FAILED,
+            "Somebody is told when a backup fails or looks suspect, and when pruning or verifying fails.",
+            {"expect": sorted(_BAD), "match": {"prefect.resource.id": "recollect.*"}, "for_each": _EACH},
+            _tell(
+                address,
+                "{{ event.event.split('.')[1] | capitalize }} of " + _WHO + ": "
+                "{{ event.event.split('.')[2] }}. {{ event.payload['message'] }}",
+            ),
+        ),
+        _automation(
+            CRASHED,
+            "Somebody is told when a run dies without having been able to say why.",
+            {"expect": ["prefect.flow-run.Crashed"], "match": _RUNS, "match_related": _OURS, "for_each": _EACH},
+            _tell(address, "The run {{ flow_run.name }} of {{ flow.name }} died. {{ flow_run.state.message }}"),
+        ),
+        _automation(
+            OVERDUE,
+            f"Somebody is told when a profile had no good backup for {overdue_hours} hours, whatever the reason.",
+            {
+                "posture": "Proactive",
+                "after": ["recollect.backup.*"],
+                "expect": sorted(_GOOD),
+                "match": {"prefect.resource.id": "recollect.profile.*"},
+                "for_each": _EACH,
+                "within": timedelta(hours=overdue_hours),
+            },
+            _tell(
+                address,
+                f"No good backup of {_WHO} for {overdue_hours} hours. See that the computer is on, that its worker "
+                "runs, and that the repository can be reached.",
+            ),
+        ),
+    ]
+
+
+_GOOD = {"recollect.backup.completed", "recollect.backup.unchanged"}
+_BAD = {
+    "recollect.backup.failed",
+    "recollect.backup.suspect",
+    "recollect.prune.failed",
+    "recollect.sweep.failed",
+    "recollect.verify.failed",
+}
+
+
+def _automation(
+    name: str, about: str, trigger: Mapping[str, Any], action: Mapping[str, Any], owner: str | None = None
+) -> AutomationCore:
+    return AutomationCore.model_validate(
+        {
+            "name": name,
+            "description": about,
+            "trigger": {"type": "event", **trigger},
+            "actions": [action],
+            "owner_resource": owner,
+        }
+    )
+
+
+def _tell(address: UUID, sentence: str) -> dict[str, Any]:
+    return {"type": "send-notification", "block_document_id": address, "subject": "Recollect", "body": sentence}
+
+
+ALL = (ZOMBIES, SKIPPED, REFRESH, FAILED, CRASHED, OVERDUE)
+
+
+async def bring_automations(server: PrefectClient, machine: Machine, refresh: UUID | None) -> tuple[str, ...]:
+    """Add, change or remove our automations; the names of those that were not right."""
+    there = await _there(server)
+    wanted = _always(refresh)
+    if machine.notify is not None:
+        wanted += _telling(await bring_address(server, machine.notify), machine.overdue_hours)
+    touched: list[str] = []
+    for automation in wanted:
+        known = there.pop(automation.name, [])
+        if not known:
+            await server.create_automation(automation)
+        elif _meaning(known[0]) != _meaning(automation):
+            await server.update_automation(known[0].id, automation.model_copy(update={"enabled": known[0].enabled}))
+        if not known or len(known) > 1 or _meaning(known[0]) != _meaning(automation):
+            touched.append(automation.name)
+        await _delete(server, known[1:])
+    for name, unwanted in there.items():
+        await _delete(server, unwanted)
+        touched.append(name)
+    if machine.notify is None:
+        await remove_address(server)
+    return tuple(touched)
+
+
+async def _there(server: PrefectClient) -> dict[str, list[Automation]]:
+    """Our automations that the server has, by name; more than one of a name where two computers were at it at once."""
+    found: dict[str, list[Automation]] = {}
+    offset = 0
+    while page := await server.read_automations(limit=_PAGE, offset=offset):
+        for automation in page:
+            if automation.name in ALL:
+                found.setdefault(automation.name, []).append(automation)
+        offset += len(page)
+        if len(page) < _PAGE:
+            break
+    return found
+
+
+async def _delete(server: PrefectClient, automations: Sequence[Automation]) -> None:
+    for automation in automations:
+        await server.delete_automation(automation.id)
+
+
+def _meaning(automation: AutomationCore) -> dict[str, Any]:
+    """What counts when two are compared: not the ids of triggers, nor whether it is switched on."""
+    return automation.model_dump(include=_MEANT)
+
+
+_MEANT: dict[str, Any] = {
+    "name": True,
+    "description": True,
+    "actions": True,
+    "trigger": {"posture", "after", "expect", "match", "match_related", "for_each", "threshold", "within"},
+}
