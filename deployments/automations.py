@@ -38,7 +38,7 @@ _WHO = (
 _PAGE = 200
 
 
-def _always(refresh: UUID | None) -> list[AutomationCore]:
+def always(refresh: UUID | None) -> list[AutomationCore]:
     found = [
         _automation(
             ZOMBIES,
@@ -158,7 +158,7 @@ ALL = (ZOMBIES, SKIPPED, REFRESH, FAILED, CRASHED, OVERDUE)
 async def bring_automations(server: PrefectClient, machine: Machine, refresh: UUID | None) -> tuple[str, ...]:
     """Add, change or remove our automations; the names of those that were not right."""
     there = await _there(server)
-    wanted = _always(refresh)
+    wanted = always(refresh)
     if machine.notify is not None:
         wanted += _telling(await bring_address(server, machine.notify), machine.overdue_hours)
     touched: list[str] = []
