@@ -1,0 +1,21 @@
+"""A workplace: a real Prefect server, to which prefect.yaml was deployed before a worker came, and a home with Anki."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deployments.workplace import Workplace, workplace
+from tests.flows.chains.house import sample_base
+from tests.servers.prefect_server import prefect_server
+
+__all__ = ["sample_base"]
+
+
+@pytest.fixture(scope="module")
+def place(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
+    scratch = tmp_path_factory.mktemp("workplace")
+    with prefect_server(scratch) as server, workplace(server, sample_base, scratch) as ready:
+        yield ready

@@ -1,0 +1,97 @@
+"""Deployments on a real Prefect server, with a real worker."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from deployments.catalog import FOR_ALL
+from tests.deployments.workplace import Workplace, until
+
+
+def test_what_is_deployed_from_prefect_yaml_finds_the_profiles_by_itself_when_a_worker_comes(place: Workplace) -> None:
+    assert place.seen["deployed"] == sorted(deployment.name for deployment in FOR_ALL)
+    assert set(place.names()) - set(place.seen["deployed"]) == {"Ada on laptop", "Ben on laptop"}
+    (run,) = place.runs("refresh-deployments")
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Completed"), run["state"]["message"]
+    assert "2 added: Ada on laptop, Ben on laptop" in run["state"]["message"]
+    ada = place.deployment("Ada on laptop")
+    assert (ada["parameters"], ada["work_queue_name"], ada["pull_steps"]) == ({"profile": "Ada"}, "laptop", [])
+    assert ada["global_concurrency_limit"]["limit"] == 1
+    assert ada["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+    assert [(plan["slug"], plan["active"], plan["schedule"]["interval"]) for plan in ada["schedules"]] == [
+        ("every-half-hour", True, 1800)
+    ]
+
+
+def test_refreshing_again_leaves_all_as_it_is(place: Workplace) -> None:
+    before = place.deployment("Ada on laptop")
+    place.start("refresh-deployments")
+    run = until(lambda: place.runs("refresh-deployments")[1:] or None)[0]
+
+    assert (run["state_type"], run["state_name"]) == ("COMPLETED", "Unchanged"), run["state"]["message"]
+    assert place.deployment("Ada on laptop")["updated"] == before["updated"]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("Ada on laptop", {"profile": "Ben"}),
+        ("Ada on laptop", {"repository": "elsewhere"}),
+        ("back-up-all", {"profiles": ["Nobody"]}),
+        ("back-up-all", {"repository": "s3://key:secret@bucket"}),
+        ("verify", {"read_percent": 101}),
+        ("export-colpkg", {"profile": "Ada", "target": "sftp://lena:secret@nas/ada.colpkg"}),
+        ("export-colpkg", {"profile": "Ada", "target": "sftp://lena:se/cret@nas/ada.colpkg"}),
+        ("export-colpkg", {"profile": "Ada", "target": "/tmp/ada.colpkg", "layout": "newest"}),
+        ("restore-profile", {"profile": ""}),
+        ("restore-profile", {}),
+    ],
+)
+def test_nonsense_in_a_form_is_refused_before_a_run_exists(
+    place: Workplace, name: str, parameters: dict[str, object]
+) -> None:
+    with pytest.raises(httpx.HTTPStatusError, match="409"):
+        place.start(name, **parameters)
+
+
+def test_a_schedule_that_fires_backs_the_profile_up(place: Workplace) -> None:
+    (plan,) = place.deployment("Ada on laptop")["schedules"]
+    url = f"{place.server.api_url}/deployments/{place.deployment('Ada on laptop')['id']}/schedules/{plan['id']}"
+    httpx.patch(url, json={"schedule": {"interval": 5}}, timeout=30).raise_for_status()
+    # The next ones come due while this one is under way, and are left out.
+    run = until(lambda: [run for run in place.runs("Ada on laptop") if run["start_time"]] or None)[0]
+    httpx.patch(url, json={"schedule": plan["schedule"]}, timeout=30).raise_for_status()
+
+    assert run["auto_scheduled"]
+    assert (run["name"], run["state_name"]) == ("Ada", "Completed"), run["state"]["message"]
+    assert run["parameters"]["profile"] == "Ada"
+    assert "Ada" in {row.profile for row in place.rows()}
+
+
+def test_two_runs_of_a_profile_never_overlap_and_the_later_one_says_why_it_was_left_out(place: Workplace) -> None:
+    gate = place.folder / "gate"
+    # A run waits for its passphrase until the gate is there.
+    waiting = f"import os, time\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.1)\nprint('correct horse')"
+    (place.folder / "waiting.py").write_text(waiting)
+    place.edit(
+        "Ben on laptop",
+        job_variables={
+            "env": {
+                "RECOLLECT_REPO": str(place.folder / "sealed"),
+                "RECOLLECT_PASSPHRASE_COMMAND": f"python {place.folder / 'waiting.py'}",
+            }
+        },
+    )
+    place.start("Ben on laptop")
+    until(lambda: [run for run in place.runs("Ben on laptop", ended=False) if run["state_name"] == "Running"] or None)
+    place.start("Ben on laptop")
+    left_out = until(lambda: [run for run in place.runs("Ben on laptop") if run["state_name"] == "Skipped"] or None)[0]
+    gate.touch()
+    done = until(lambda: [run for run in place.runs("Ben on laptop") if run["state_name"] != "Skipped"] or None)[0]
+    place.edit("Ben on laptop", job_variables={})
+
+    assert left_out["state"]["message"] == "Another run of this was under way. It does the work."
+    assert left_out["state_type"] == "COMPLETED"
+    assert left_out["start_time"] is None
+    assert (done["state_type"], done["state_name"]) == ("COMPLETED", "Completed"), done["state"]["message"]

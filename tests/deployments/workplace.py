@@ -1,0 +1,111 @@
+"""A home with Anki, whose worker runs what a real Prefect server plans, and what the tests ask that server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from prefect.client.orchestration import PrefectClient, get_client
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+
+from deployments.catalog import Machine
+from deployments.registering import Registered, register
+from tests.flows.chains.house import copy_base
+from tests.flows.on_prefect import Home, deployments, start
+from tests.servers.prefect_server import PROJECT, PrefectServer, running
+
+HOST = "laptop"
+_WITHIN_S = 90.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace(Home):
+    """A home of which the server knows."""
+
+    seen: dict[str, list[str]] = field(default_factory=dict)
+    """Names of deployments, as they were at moments that are gone."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return super(Workplace, self).environment | {
+            "RECOLLECT_HOST": HOST,
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "PYTHONPATH": str(PROJECT),
+        }
+
+    def names(self) -> list[str]:
+        """Of all deployments."""
+        return sorted(deployments(self.server))
+
+    def deployment(self, name: str) -> dict[str, Any]:
+        return deployments(self.server)[name]
+
+    def edit(self, name: str, **changes: Any) -> None:
+        """Change a deployment, as its page in the UI does."""
+        url = f"{self.server.api_url}/deployments/{self.deployment(name)['id']}"
+        httpx.patch(url, json=changes, timeout=30).raise_for_status()
+
+    def start(self, name: str, **parameters: Any) -> None:
+        start(self.server, self.deployment(name)["id"], parameters)
+
+    def runs(self, name: str, *, ended: bool = True) -> list[dict[str, Any]]:
+        """The runs of a deployment that have begun or ended, oldest first."""
+        wanted = {"deployments": {"id": {"any_": [self.deployment(name)["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        answer = httpx.post(f"{self.server.api_url}/flow_runs/filter", json=wanted, timeout=30)
+        answer.raise_for_status()
+        last = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
+        return [run for run in answer.json() if run["state_type"] in last or (not ended and run["start_time"])]
+
+    def register(self, *profiles: str, host: str = HOST, **more: Any) -> Registered:
+        """Register a computer with those profiles."""
+        with self._spoken_to():
+            return asyncio.run(register(Machine(host, "Europe/Berlin", profiles, **more)))
+
+    def ask(self, question: Callable[[PrefectClient], Awaitable[T]]) -> T:
+        """What the server answers to that."""
+
+        async def answer() -> T:
+            async with get_client() as client:
+                return await question(client)
+
+        with self._spoken_to():
+            return asyncio.run(answer())
+
+    @contextmanager
+    def _spoken_to(self) -> Iterator[None]:
+        with temporary_settings({PREFECT_API_URL: self.server.api_url, PREFECT_HOME: self.server.home}):
+            yield
+
+
+def until(found: Callable[[], T | None], said: str = "") -> T:
+    """What is found in the end. Nothing announces what servers and workers do by themselves."""
+    deadline = time.monotonic() + _WITHIN_S
+    while True:
+        if (value := found()) is not None and value is not False:
+            return value
+        assert time.monotonic() < deadline, said or "it did not come about"
+        time.sleep(0.2)
+
+
+@contextmanager
+def workplace(server: PrefectServer, sample_base: Path, scratch: Path) -> Iterator[Workplace]:
+    """`prefect deploy --all`, then a worker in a folder that is none of ours; both as README has it."""
+    home = scratch / "home"
+    copy_base(sample_base, home / "Anki2")
+    (home / "recollect.toml").touch()
+    place = Workplace(server, home)
+    place.prefect("work-pool", "create", "recollect", "--type", "process")
+    place.prefect("deploy", "--all", "--prefect-file", str(PROJECT / "prefect.yaml"))
+    place.seen["deployed"] = place.names()
+    with running(["prefect", "worker", "start", "--pool", "recollect"], home / "worker.log", place.environment):
+        until(lambda: "Ben on laptop" in place.names(), "no worker made deployments of the profiles")
+        until(lambda: place.runs("refresh-deployments") or None)
+        yield place
