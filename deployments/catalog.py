@@ -188,7 +188,9 @@ def this_machine(settings: Settings) -> Machine:
         tuple(profile.name for profile in profiles or () if not profile.can_be_backed_up),
         profiles is not None,
         ("default", *sorted(settings.repositories, key=str.casefold)),
-        remarks=remarks,
+        settings.notify,
+        settings.overdue_hours,
+        remarks,
     )
 
 

@@ -96,7 +96,7 @@ async def register(machine: Machine) -> Registered:
         names: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": [], "paused": [], "resumed": []}
         refresh: UUID | None = None
         for wanted in deployments_for(machine, others=others):
-            flow = _flow_of(wanted.entrypoint)
+            flow = flow_of(wanted.entrypoint)
             known = there.get((wanted.flow, wanted.name))
             own = choices if wanted.profile is None else Choices(machine.profiles, (), machine.repositories)
             if known is None:
@@ -203,7 +203,8 @@ def _vanished(machine: Machine, there: Iterable[_There]) -> list[_There]:
     ]
 
 
-def _flow_of(entrypoint: str) -> Flow[Any, Any]:
+def flow_of(entrypoint: str) -> Flow[Any, Any]:
+    """The flow that an entrypoint by module names."""
     module, _, name = entrypoint.rpartition(".")
     found: Flow[Any, Any] = getattr(import_module(module), name)
     return found

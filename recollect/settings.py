@@ -39,7 +39,16 @@ from recollect.secret_settings import (
     secret_place,
     without_secrets,
 )
-from recollect.setting_types import Address, Count, FullPath, Options, Workers, full_address
+from recollect.setting_types import (
+    Address,
+    Count,
+    FullPath,
+    Hours,
+    NotifyAddress,
+    Options,
+    Workers,
+    full_address,
+)
 from recollect.settings_file import LOOKS_LIKE_A_SERVER, PLAIN_KEY, PREFIX, chosen_file, is_path, read_file, shown_key
 
 _TABLES = ("repo_options", "repositories")
@@ -130,6 +139,17 @@ class Settings(BaseSettings):
         description="profiles backed up side by side: a whole number from 1 to 32",
     )
     uploads: Workers = Field(default=4, description="packs that are sent side by side: a whole number from 1 to 32")
+    notify: NotifyAddress | None = Field(
+        default=None,
+        description="where to tell somebody, with a Prefect server: an http(s) URL that gets a POST with the JSON "
+        'object {"text": "…"} when a backup fails, looks suspect or is overdue, as Slack, Mattermost and others take '
+        "it; unset: nobody is told",
+    )
+    overdue_hours: Hours = Field(
+        default=26,
+        description="after how many hours without a good backup of a profile somebody is told: a whole number from 1 "
+        "to 8760",
+    )
     config_file: Path | None = Field(default=None, description="the file that was read; not a setting itself")
 
     _one_secret = model_validator(mode="after")(one_secret_at_most)

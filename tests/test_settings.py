@@ -501,3 +501,30 @@ def test_whatever_the_file_holds_the_answer_is_settings_or_an_error_naming_it(tm
         assert str(config) in error.problem  # noqa: PT017
     else:
         assert outcome == config
+
+
+@pytest.mark.parametrize(
+    "address", ["hooks.example.org/x", "ftp://example.org/x", "https://", "http://[::1", "http://a\nb"]
+)
+def test_an_address_for_notifications_that_none_could_call_is_refused_and_not_shown(address: str) -> None:
+    error = refused({"notify": f"{address}{SECRET}" if "://" not in address else address})
+
+    assert "notify" in error.problem
+    assert "http:// or https://" in error.problem
+    assert SECRET not in str(error)
+
+
+def test_the_address_for_notifications_is_a_secret(clean_place: Path) -> None:
+    write(clean_place / "recollect.toml", f'notify = "https://hooks.example.org/{SECRET}"\noverdue_hours = 50\n')
+
+    found = load_settings()
+
+    assert found.notify is not None
+    assert found.notify.get_secret_value().endswith(SECRET)
+    assert found.overdue_hours == 50
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize("hours", [0, 8761, True])
+def test_hours_until_a_backup_is_overdue_have_a_range(hours: int) -> None:
+    assert "1 to 8760" in str(refused({"overdue_hours": hours}))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 import pytest
 
@@ -57,11 +59,10 @@ def test_nonsense_in_a_form_is_refused_before_a_run_exists(
 
 def test_a_schedule_that_fires_backs_the_profile_up(place: Workplace) -> None:
     (plan,) = place.deployment("Ada on laptop")["schedules"]
-    url = f"{place.server.api_url}/deployments/{place.deployment('Ada on laptop')['id']}/schedules/{plan['id']}"
-    httpx.patch(url, json={"schedule": {"interval": 5}}, timeout=30).raise_for_status()
-    # The next ones come due while this one is under way, and are left out.
-    run = until(lambda: [run for run in place.runs("Ada on laptop") if run["start_time"]] or None)[0]
-    httpx.patch(url, json={"schedule": plan["schedule"]}, timeout=30).raise_for_status()
+    soon = f"DTSTART:{datetime.now(UTC):%Y%m%dT%H%M%SZ}\nRRULE:FREQ=SECONDLY;INTERVAL=10;COUNT=12"
+    place.reschedule("Ada on laptop", {"rrule": soon, "timezone": "UTC"})
+    run = until(lambda: place.runs("Ada on laptop", left_out=False) or None)[0]
+    place.reschedule("Ada on laptop", plan["schedule"])
 
     assert run["auto_scheduled"]
     assert (run["name"], run["state_name"]) == ("Ada", "Completed"), run["state"]["message"]
@@ -84,14 +85,14 @@ def test_two_runs_of_a_profile_never_overlap_and_the_later_one_says_why_it_was_l
         },
     )
     place.start("Ben on laptop")
-    until(lambda: [run for run in place.runs("Ben on laptop", ended=False) if run["state_name"] == "Running"] or None)
+    until(lambda: [run for run in place.all_runs("Ben on laptop") if run["state_name"] == "Running"] or None)
     place.start("Ben on laptop")
     left_out = until(lambda: [run for run in place.runs("Ben on laptop") if run["state_name"] == "Skipped"] or None)[0]
     gate.touch()
-    done = until(lambda: [run for run in place.runs("Ben on laptop") if run["state_name"] != "Skipped"] or None)[0]
+    (done,) = until(lambda: place.runs("Ben on laptop", left_out=False) or None)
     place.edit("Ben on laptop", job_variables={})
 
     assert left_out["state"]["message"] == "Another run of this was under way. It does the work."
     assert left_out["state_type"] == "COMPLETED"
-    assert left_out["start_time"] is None
+    assert left_out["total_run_time"] == 0
     assert (done["state_type"], done["state_name"]) == ("COMPLETED", "Completed"), done["state"]["message"]

@@ -17,11 +17,12 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 from deployments.catalog import Machine
 from deployments.registering import Registered, register
 from tests.flows.chains.house import copy_base
-from tests.flows.on_prefect import Home, deployments, start
+from tests.flows.on_prefect import Home
 from tests.servers.prefect_server import PROJECT, PrefectServer, running
 
 HOST = "laptop"
 _WITHIN_S = 90.0
+_ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 T = TypeVar("T")
 
@@ -43,26 +44,46 @@ class Workplace(Home):
 
     def names(self) -> list[str]:
         """Of all deployments."""
-        return sorted(deployments(self.server))
+        return sorted(self._deployments())
 
     def deployment(self, name: str) -> dict[str, Any]:
-        return deployments(self.server)[name]
+        return self._deployments()[name]
 
     def edit(self, name: str, **changes: Any) -> None:
         """Change a deployment, as its page in the UI does."""
-        url = f"{self.server.api_url}/deployments/{self.deployment(name)['id']}"
-        httpx.patch(url, json=changes, timeout=30).raise_for_status()
+        self.send("PATCH", f"deployments/{self.deployment(name)['id']}", changes)
 
     def start(self, name: str, **parameters: Any) -> None:
-        start(self.server, self.deployment(name)["id"], parameters)
+        """Ask for a run, as a form in the browser does. Raises httpx.HTTPStatusError when it is refused."""
+        self.send("POST", f"deployments/{self.deployment(name)['id']}/create_flow_run", {"parameters": parameters})
 
-    def runs(self, name: str, *, ended: bool = True) -> list[dict[str, Any]]:
-        """The runs of a deployment that have begun or ended, oldest first."""
-        wanted = {"deployments": {"id": {"any_": [self.deployment(name)["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
-        answer = httpx.post(f"{self.server.api_url}/flow_runs/filter", json=wanted, timeout=30)
+    def reschedule(self, name: str, schedule: dict[str, Any]) -> None:
+        """Change when a deployment runs, as its page in the UI does."""
+        (plan,) = self.deployment(name)["schedules"]
+        # Sent with the deployment, the scheduler takes it up within seconds; by itself, within a minute.
+        self.edit(name, schedules=[{"slug": plan["slug"], "schedule": schedule}])
+
+    def send(self, method: str, path: str, content: dict[str, Any]) -> Any:
+        """What the server answers; it is asked again while its database is locked."""
+
+        def answered() -> httpx.Response | None:
+            answer = httpx.request(method, f"{self.server.api_url}/{path}", json=content, timeout=60)
+            return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
+
+        answer = until(answered)
         answer.raise_for_status()
-        last = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-        return [run for run in answer.json() if run["state_type"] in last or (not ended and run["start_time"])]
+        return answer.json() if answer.content else None
+
+    def runs(self, name: str, *, left_out: bool = True) -> list[dict[str, Any]]:
+        """The runs of a deployment that have ended, oldest first; with or without those that were left out."""
+        unwanted = set() if left_out else {"Cancelled", "Skipped"}
+        return [run for run in self.all_runs(name) if run["state_type"] in _ENDED and run["state_name"] not in unwanted]
+
+    def all_runs(self, name: str) -> list[dict[str, Any]]:
+        """The runs of a deployment, also those that are yet to come."""
+        wanted = {"deployments": {"id": {"any_": [self.deployment(name)["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
+        found: list[dict[str, Any]] = self.send("POST", "flow_runs/filter", wanted)
+        return found
 
     def register(self, *profiles: str, host: str = HOST, **more: Any) -> Registered:
         """Register a computer with those profiles."""
@@ -78,6 +99,9 @@ class Workplace(Home):
 
         with self._spoken_to():
             return asyncio.run(answer())
+
+    def _deployments(self) -> dict[str, dict[str, Any]]:
+        return {found["name"]: found for found in self.send("POST", "deployments/filter", {})}
 
     @contextmanager
     def _spoken_to(self) -> Iterator[None]:
