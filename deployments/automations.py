@@ -5,7 +5,7 @@ Each is known by its name. One that somebody switched off stays off; all else ab
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,9 +20,9 @@ from deployments.work_pools import WORK_POOL
 ZOMBIES = "Recollect: runs that died unseen"
 SKIPPED = "Recollect: runs left out"
 REFRESH = "Recollect: refresh when a worker is there"
-FAILED = "Recollect: tell that something failed"
-CRASHED = "Recollect: tell that a run died"
-OVERDUE = "Recollect: tell that a good backup is overdue"
+FAILED = "Recollect: tell that something failed on {host}"
+OVERDUE = "Recollect: tell that a good backup is overdue on {host}"
+CRASHED = "Recollect: tell {host} that a run died"
 
 SKIPPED_MESSAGE = "Another run of this was under way. It does the work."
 
@@ -39,6 +39,7 @@ _PAGE = 200
 
 
 def always(refresh: UUID | None) -> list[AutomationCore]:
+    """Those that every server gets."""
     found = [
         _automation(
             ZOMBIES,
@@ -86,12 +87,17 @@ def always(refresh: UUID | None) -> list[AutomationCore]:
     return found
 
 
-def _telling(address: UUID, overdue_hours: int) -> list[AutomationCore]:
+def telling(host: str, address: UUID, overdue_hours: int) -> list[AutomationCore]:
+    """Those that tell somebody about one computer, for each may have another address."""
     return [
         _automation(
-            FAILED,
+            FAILED.format(host=host),
             "Somebody is told when a backup fails or looks suspect, and when pruning or verifying fails.",
-            {"expect": sorted(_BAD), "match": {"prefect.resource.id": "recollect.*"}, "for_each": _EACH},
+            {
+                "expect": sorted(_BAD),
+                "match": {"prefect.resource.id": "recollect.*", "recollect.host": host},
+                "for_each": _EACH,
+            },
             _tell(
                 address,
                 "{{ event.event.split('.')[1] | capitalize }} of " + _WHO + ": "
@@ -99,19 +105,19 @@ def _telling(address: UUID, overdue_hours: int) -> list[AutomationCore]:
             ),
         ),
         _automation(
-            CRASHED,
+            CRASHED.format(host=host),
             "Somebody is told when a run dies without having been able to say why.",
             {"expect": ["prefect.flow-run.Crashed"], "match": _RUNS, "match_related": _OURS, "for_each": _EACH},
             _tell(address, "The run {{ flow_run.name }} of {{ flow.name }} died. {{ flow_run.state.message }}"),
         ),
         _automation(
-            OVERDUE,
+            OVERDUE.format(host=host),
             f"Somebody is told when a profile had no good backup for {overdue_hours} hours, whatever the reason.",
             {
                 "posture": "Proactive",
                 "after": ["recollect.backup.*"],
                 "expect": sorted(_GOOD),
-                "match": {"prefect.resource.id": "recollect.profile.*"},
+                "match": {"prefect.resource.id": "recollect.profile.*", "recollect.host": host},
                 "for_each": _EACH,
                 "within": timedelta(hours=overdue_hours),
             },
@@ -149,43 +155,46 @@ def _automation(
 
 
 def _tell(address: UUID, sentence: str) -> dict[str, Any]:
-    return {"type": "send-notification", "block_document_id": address, "subject": "Recollect", "body": sentence}
+    # As a JSON object that Slack, Mattermost, Rocket.Chat, Google Chat and others take.
+    payload = "{% set sentence %}Recollect: " + sentence + '{% endset %}{"text": {{ sentence | string | tojson }}}'
+    return {"type": "call-webhook", "block_document_id": address, "payload": payload}
 
 
-ALL = (ZOMBIES, SKIPPED, REFRESH, FAILED, CRASHED, OVERDUE)
+FOR_ALL = (ZOMBIES, SKIPPED, REFRESH)
+FOR_ONE = (FAILED, CRASHED, OVERDUE)
 
 
 async def bring_automations(server: PrefectClient, machine: Machine, refresh: UUID | None) -> tuple[str, ...]:
-    """Add, change or remove our automations; the names of those that were not right."""
-    there = await _there(server)
+    """Add, change or remove our automations for all and for this computer; the names of those that were not right."""
+    there = await _there(server, {*FOR_ALL, *(name.format(host=machine.host) for name in FOR_ONE)})
     wanted = always(refresh)
     if machine.notify is not None:
-        wanted += _telling(await bring_address(server, machine.notify), machine.overdue_hours)
+        address = await bring_address(server, machine.host, machine.notify)
+        wanted += telling(machine.host, address, machine.overdue_hours)
     touched: list[str] = []
     for automation in wanted:
         known = there.pop(automation.name, [])
-        if not known:
-            await server.create_automation(automation)
-        elif _meaning(known[0]) != _meaning(automation):
-            await server.update_automation(known[0].id, automation.model_copy(update={"enabled": known[0].enabled}))
-        if not known or len(known) > 1 or _meaning(known[0]) != _meaning(automation):
-            touched.append(automation.name)
-        await _delete(server, known[1:])
+        if len(known) == 1 and _meaning(known[0]) == _meaning(automation):
+            continue
+        enabled = all(found.enabled for found in known)
+        await server.create_automation(automation.model_copy(update={"enabled": enabled}))
+        await _delete(server, known)
+        touched.append(automation.name)
     for name, unwanted in there.items():
         await _delete(server, unwanted)
         touched.append(name)
     if machine.notify is None:
-        await remove_address(server)
+        await remove_address(server, machine.host)
     return tuple(touched)
 
 
-async def _there(server: PrefectClient) -> dict[str, list[Automation]]:
-    """Our automations that the server has, by name; more than one of a name where two computers were at it at once."""
+async def _there(server: PrefectClient, names: Collection[str]) -> dict[str, list[Automation]]:
+    """The automations of those names that the server has; more than one of a name where two computers were at it at once."""
     found: dict[str, list[Automation]] = {}
     offset = 0
     while page := await server.read_automations(limit=_PAGE, offset=offset):
         for automation in page:
-            if automation.name in ALL:
+            if automation.name in names:
                 found.setdefault(automation.name, []).append(automation)
         offset += len(page)
         if len(page) < _PAGE:
