@@ -189,7 +189,7 @@ async def bring_automations(server: PrefectClient, machine: Machine, refresh: UU
 
 
 async def _there(server: PrefectClient, names: Collection[str]) -> dict[str, list[Automation]]:
-    """The automations of those names that the server has; more than one of a name where two computers were at it at once."""
+    """The automations of those names that there are; more than one where two computers were at it at once."""
     found: dict[str, list[Automation]] = {}
     offset = 0
     while page := await server.read_automations(limit=_PAGE, offset=offset):

@@ -35,6 +35,7 @@ GONE_TAG = "gone"
 """On the deployment of a profile that is gone. It tells a pause of ours from one that somebody chose."""
 
 _PAGE = 200
+_DEFAULT = "default"
 _BACKUPS = deployment_of("", "").flow
 
 
@@ -170,11 +171,12 @@ def _choices(machine: Machine, there: Iterable[_There]) -> tuple[Choices, bool]:
     if not machine.profiles_known:
         living |= {known.profile or "" for known in backups if not known.gone}
     gone = ({known.profile or "" for known in backups} | set(machine.empty_profiles)) - living
-    repositories = {name for known in elsewhere for name in known.repositories} - set(machine.repositories)
+    # In an order that is the same on every computer: else each would undo what the other did.
+    repositories = {*machine.repositories, *(name for known in elsewhere for name in known.repositories)} - {_DEFAULT}
     choices = Choices(
         tuple(sorted(living, key=_as_people_sort)),
         tuple(sorted(gone, key=_as_people_sort)),
-        (*machine.repositories, *sorted(repositories, key=_as_people_sort)),
+        (_DEFAULT, *sorted(repositories, key=_as_people_sort)),
     )
     return choices, bool(elsewhere)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from prefect.client.orchestration import PrefectClient, get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from deployments.catalog import Machine
@@ -63,11 +62,11 @@ class Workplace(Home):
         # Sent with the deployment, the scheduler takes it up within seconds; by itself, within a minute.
         self.edit(name, schedules=[{"slug": plan["slug"], "schedule": schedule}])
 
-    def send(self, method: str, path: str, content: dict[str, Any]) -> Any:
+    def send(self, method: str, path: str, content: Mapping[str, Any] = {}) -> Any:
         """What the server answers; it is asked again while its database is locked."""
 
         def answered() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.server.api_url}/{path}", json=content, timeout=60)
+            answer = httpx.request(method, f"{self.server.api_url}/{path}", json=dict(content), timeout=60)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
         answer = until(answered)
@@ -87,26 +86,16 @@ class Workplace(Home):
 
     def register(self, *profiles: str, host: str = HOST, **more: Any) -> Registered:
         """Register a computer with those profiles."""
-        with self._spoken_to():
-            return asyncio.run(register(Machine(host, "Europe/Berlin", profiles, **more)))
+        machine = Machine(host, "Europe/Berlin", profiles, **more)
+        return self.spoken_to(lambda: asyncio.run(register(machine)))
 
-    def ask(self, question: Callable[[PrefectClient], Awaitable[T]]) -> T:
-        """What the server answers to that."""
-
-        async def answer() -> T:
-            async with get_client() as client:
-                return await question(client)
-
-        with self._spoken_to():
-            return asyncio.run(answer())
+    def spoken_to(self, action: Callable[[], T]) -> T:
+        """What comes of an action that speaks to the server."""
+        with temporary_settings({PREFECT_API_URL: self.server.api_url, PREFECT_HOME: self.server.home}):
+            return action()
 
     def _deployments(self) -> dict[str, dict[str, Any]]:
-        return {found["name"]: found for found in self.send("POST", "deployments/filter", {})}
-
-    @contextmanager
-    def _spoken_to(self) -> Iterator[None]:
-        with temporary_settings({PREFECT_API_URL: self.server.api_url, PREFECT_HOME: self.server.home}):
-            yield
+        return {found["name"]: found for found in self.send("POST", "deployments/filter")}
 
 
 def until(found: Callable[[], T | None], said: str = "") -> T:

@@ -1,0 +1,229 @@
+"""What becomes of deployments on a real server, to which two computers register, and at which people turn things."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from deployments.automations import FOR_ALL as AUTOMATIONS
+from deployments.catalog import FOR_ALL
+from deployments.notifying import block_of
+from deployments.registering import GONE_TAG
+from deployments.self_check import schedules_that_plan_nothing
+from tests.deployments.workplace import Workplace
+from tests.servers.prefect_server import PrefectServer, prefect_server
+
+ALL = sorted(deployment.name for deployment in FOR_ALL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    with prefect_server(tmp_path_factory.mktemp("registering")) as started:
+        yield started
+
+
+@pytest.fixture
+def place(server: PrefectServer, tmp_path: Path) -> Workplace:
+    """A server without a worker, and without what the test before has left."""
+    place = Workplace(server, tmp_path)
+    for name in place.names():
+        place.send("DELETE", f"deployments/{place.deployment(name)['id']}")
+    return place
+
+
+def choices(place: Workplace, deployment: str, field: str) -> list[str]:
+    """What a form offers for a field that takes one name, or several, or none."""
+    found = place.deployment(deployment)["parameter_openapi_schema"]["properties"][field]
+    variants = [variant.get("items", variant) for variant in (found, *found.get("anyOf", ()))]
+    return next(variant["enum"] for variant in variants if "enum" in variant)
+
+
+def test_registering_makes_all_that_is_needed_and_registering_again_touches_nothing(place: Workplace) -> None:
+    first = place.register("Ada", "Ben")
+    before = {name: place.deployment(name)["updated"] for name in place.names()}
+    again = place.register("Ada", "Ben")
+
+    assert sorted(first.added) == sorted(["Ada on laptop", "Ben on laptop", *ALL])
+    assert place.send("GET", "work_pools/recollect")["type"] == "process"
+    assert sorted(again.unchanged) == sorted(first.added)
+    assert (again.added, again.changed, again.paused, again.resumed, again.automations) == ((), (), (), (), ())
+    assert {name: place.deployment(name)["updated"] for name in place.names()} == before
+    assert {found["name"] for found in place.send("POST", "automations/filter")} == set(AUTOMATIONS)
+
+
+def test_schedules_stand_in_the_time_zone_of_the_computer_and_really_plan_runs(place: Workplace) -> None:
+    place.register("Ada")
+    zones = {
+        name: [(plan["slug"], plan["schedule"]["timezone"]) for plan in place.deployment(name)["schedules"]]
+        for name in place.names()
+    }
+
+    assert {name: zone for name, zone in zones.items() if zone} == {
+        "Ada on laptop": [("every-half-hour", "Europe/Berlin")],
+        "prune": [("daily", "Europe/Berlin")],
+        "verify": [("weekly", "Europe/Berlin")],
+        "refresh-deployments": [("every-half-hour", "Europe/Berlin")],
+    }
+    assert place.spoken_to(lambda: asyncio.run(schedules_that_plan_nothing(60))) is None
+
+
+def test_a_schedule_that_makes_no_run_to_come_is_told_in_a_sentence(place: Workplace) -> None:
+    place.register("Ada")
+    place.reschedule("prune", {"rrule": "DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=1", "timezone": "UTC"})
+    told = place.spoken_to(lambda: asyncio.run(schedules_that_plan_nothing(8)))
+    place.edit("prune", paused=True)
+
+    assert told is not None
+    assert "The Prefect server has planned no run of prune, so nothing is going to run by itself" in told
+    assert place.spoken_to(lambda: asyncio.run(schedules_that_plan_nothing(60))) is None
+
+
+def test_a_profile_that_is_gone_is_paused_and_one_that_came_back_goes_on(place: Workplace) -> None:
+    place.register("Ada", "Ben")
+    gone = place.register("Ada")
+    still = place.register("Ada")
+    paused = place.deployment("Ben on laptop")
+    offered = choices(place, "restore-profile", "profile"), choices(place, "back-up-all", "profiles")
+    back = place.register("Ada", "Ben")
+
+    assert gone.paused == ("Ben on laptop",)
+    assert "The profile Ben is gone from laptop, so its backups are paused" in gone.remarks[0]
+    assert (paused["paused"], GONE_TAG in paused["tags"]) == (True, True)
+    assert (still.paused, still.remarks) == ((), ())
+    assert offered == (["Ada", "Ben"], ["Ada"])
+    assert back.resumed == ("Ben on laptop",)
+    resumed = place.deployment("Ben on laptop")
+    assert (resumed["paused"], GONE_TAG in resumed["tags"]) == (False, False)
+
+
+def test_a_profile_that_somebody_paused_stays_paused_when_it_comes_back(place: Workplace) -> None:
+    place.register("Ada", "Ben")
+    place.edit("Ben on laptop", paused=True)
+    gone = place.register("Ada")
+    back = place.register("Ada", "Ben")
+
+    assert (gone.paused, back.resumed) == ((), ())
+    assert place.deployment("Ben on laptop")["paused"]
+
+
+def test_no_profile_is_gone_when_ankis_folder_could_not_be_looked_at(place: Workplace) -> None:
+    place.register("Ada", "Ben")
+    away = place.register(profiles_known=False, remarks=("The folder Anki2 does not exist",))
+    emptied = place.register("Ada", empty_profiles=("Ben",))
+
+    assert (away.paused, away.remarks) == ((), ("The folder Anki2 does not exist",))
+    assert emptied.paused == ()
+    assert not place.deployment("Ben on laptop")["paused"]
+    assert choices(place, "back-up-all", "profiles") == ["Ada"]
+
+
+def test_what_people_chose_on_a_deployment_stays(place: Workplace) -> None:
+    place.register("Ada")
+    (plan,) = place.deployment("Ada on laptop")["schedules"]
+    moved = {"cron": "0 5 * * *", "timezone": "Asia/Tokyo", "day_or": True}
+    place.edit(
+        "Ada on laptop",
+        parameters={"profile": "Ada", "force": True},
+        job_variables={"env": {"RECOLLECT_UPLOADS": "1"}},
+        tags=["recollect", "host:laptop", "profile:Ada", "mine"],
+        schedules=[{"slug": plan["slug"], "active": False}],
+    )
+    place.edit("verify", parameters={"read_percent": 50})
+    place.reschedule("prune", moved)
+    again = place.register("Ada")
+
+    assert again.changed == ()
+    ada = place.deployment("Ada on laptop")
+    assert ada["parameters"] == {"profile": "Ada", "force": True}
+    assert ada["job_variables"] == {"env": {"RECOLLECT_UPLOADS": "1"}}
+    assert "mine" in ada["tags"]
+    assert [(plan["slug"], plan["active"]) for plan in ada["schedules"]] == [("every-half-hour", False)]
+    assert place.deployment("verify")["parameters"] == {"read_percent": 50}
+    assert place.deployment("prune")["schedules"][0]["schedule"] == moved
+
+
+def test_what_a_deployment_is_about_is_put_right(place: Workplace) -> None:
+    place.register("Ada")
+    place.edit(
+        "Ada on laptop",
+        parameters={"unknown": 1},
+        parameter_openapi_schema={"type": "object", "properties": {}},
+        concurrency_limit=5,
+        entrypoint="flows.nowhere",
+    )
+    again = place.register("Ada")
+
+    assert again.changed == ("Ada on laptop",)
+    ada = place.deployment("Ada on laptop")
+    assert (ada["parameters"], ada["entrypoint"]) == ({"profile": "Ada"}, "flows.backup.back_up_profile")
+    assert ada["global_concurrency_limit"]["limit"] == 1
+    assert choices(place, "Ada on laptop", "profile") == ["Ada"]
+
+
+def test_computers_offer_each_others_profiles_and_leave_each_others_backups_alone(
+    place: Workplace,
+) -> None:
+    place.register("Ada", repositories=("default", "usb"))
+    place.register("Cara", host="tower", repositories=("default", "nas"))
+    first = place.register("Ada", repositories=("default", "usb"))
+    again = place.register("Cara", host="tower", repositories=("default", "nas"))
+
+    assert set(place.names()) - set(ALL) == {
+        "Ada on laptop",
+        "Cara on tower",
+        "refresh-deployments on laptop",
+        "refresh-deployments on tower",
+    }
+    assert first.added == ("refresh-deployments on laptop",)
+    assert again.paused == ()
+    assert place.deployment("refresh-deployments on tower")["work_queue_name"] == "tower"
+    assert choices(place, "restore-profile", "profile") == ["Ada", "Cara"]
+    assert set(choices(place, "prune", "repository")) == {"default", "nas", "usb"}
+    assert choices(place, "Ada on laptop", "repository") == ["default", "usb"]
+
+
+def test_two_computers_do_not_undo_each_others_work_in_turn(place: Workplace) -> None:
+    for _ in range(2):
+        place.register("Ada", repositories=("default", "usb"))
+        place.register("Cara", host="tower", repositories=("default", "nas"))
+    before = place.deployment("prune")["updated"]
+    place.register("Ada", repositories=("default", "usb"))
+    place.register("Cara", host="tower", repositories=("default", "nas"))
+
+    assert place.deployment("prune")["updated"] == before
+
+
+def test_an_automation_that_somebody_switched_off_stays_off(place: Workplace) -> None:
+    place.register("Ada")
+    off = next(found for found in place.send("POST", "automations/filter") if found["name"] == AUTOMATIONS[0])
+    place.send("PATCH", f"automations/{off['id']}", {"enabled": False})
+    assert place.register("Ada").automations == ()
+
+    assert {found["name"]: found["enabled"] for found in place.send("POST", "automations/filter")} == {
+        name: name != AUTOMATIONS[0] for name in AUTOMATIONS
+    }
+
+
+def test_an_address_is_kept_as_a_secret_of_the_server_and_forgotten_when_it_is_not_set_any_more(
+    place: Workplace,
+) -> None:
+    place.register("Ada")
+    secret = SecretStr("http://127.0.0.1:9/a-secret-word")
+    told = place.register("Ada", notify=secret)
+    again = place.register("Ada", notify=secret)
+    other = place.register("Cara", host="tower")
+    blocks = place.send("POST", "block_documents/filter")
+    shown = [blocks, *(place.send("POST", f"{what}/filter") for what in ("automations", "deployments"))]
+    forgotten = place.register("Ada")
+
+    assert len(told.automations) == 3
+    assert (again.automations, other.automations) == ((), ())
+    assert [block["name"] for block in blocks] == [block_of("laptop")]
+    assert "a-secret-word" not in json.dumps(shown)
+    assert sorted(forgotten.automations) == sorted(told.automations)
+    assert place.send("POST", "block_documents/filter") == []
