@@ -12,7 +12,7 @@ from prefect.states import Completed
 from deployments.catalog import this_machine
 from deployments.registering import Registered, register
 from flows.states import in_a_state, tell
-from tasks.place import active_settings
+from recollect.settings import load_settings
 
 
 @flow(name="refresh-deployments", flow_run_name="deployments", persist_result=False)
@@ -22,7 +22,7 @@ def refresh_deployments() -> State[Any]:
 
 
 def _refresh() -> State[Any]:
-    registered = asyncio.run(register(this_machine(active_settings())))
+    registered = asyncio.run(register(this_machine(load_settings())))
     tell(registered.remarks)
     told = outcome(registered)
     return Completed(message=told) if told else Completed(name="Unchanged", message="All deployments are in step")

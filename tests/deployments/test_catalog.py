@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -187,3 +189,9 @@ def test_a_computer_whose_anki_folder_is_away_says_so_and_knows_nothing_of_profi
 
 def test_the_time_zone_is_one_that_has_a_name() -> None:
     assert ZoneInfo(own_time_zone()).key == own_time_zone()
+
+
+def test_the_catalog_is_read_without_prefect_which_takes_a_second_to_load() -> None:
+    code = "import sys, deployments.catalog; print('prefect' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "False"

@@ -8,15 +8,12 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
-import httpx
-import pytest
-
 from profiles.packages.layout import Layout
 from profiles.packages.reading import open_package
 from storage.format.audit_row import Outcome
 from tests.flows.chains.house import add_note, opened
-from tests.flows.on_prefect import Home, Run, deployments, run_of, start
-from tests.servers.prefect_server import PROJECT, prefect_environment, running
+from tests.flows.on_prefect import Home, Run, run_of
+from tests.servers.prefect_server import PROJECT, prefect_environment
 from tests.servers.rclone import SECRET, s3_server
 
 PASSPHRASE = "correct-horse-battery-staple"
@@ -458,51 +455,3 @@ def test_every_flow_is_found_by_its_module_and_explains_each_parameter(tmp_path:
             assert parameter.get("description"), name
         # An address may hold a password; a name of this form can't.
         assert parameters["repository"]["pattern"]
-
-
-def test_what_prefect_yaml_deploys_is_run_by_a_worker_in_a_folder_that_is_none_of_ours(home: Home) -> None:
-    fast = home.environment | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
-    home.prefect("work-pool", "create", "local", "--type", "process")
-    with running(["prefect", "worker", "start", "--pool", "local"], home.folder / "worker.log", fast):
-        home.prefect("deploy", "--all", "--prefect-file", str(PROJECT / "prefect.yaml"))
-        deployed = deployments(home.server)
-        # Stored parameters are shown to everyone, so the server must turn an address down before it stores it.
-        with pytest.raises(httpx.HTTPStatusError, match="409"):
-            start(home.server, deployed["back-up-all"]["id"], {"repository": "s3://key:secret@bucket"})
-        with pytest.raises(httpx.HTTPStatusError, match="409"):
-            start(home.server, deployed["back-up-all"]["id"], {"at_once": 33})
-        for target in ("sftp://lena:secret@nas/ada.colpkg", "sftp://lena:se/cret@nas/ada.colpkg"):
-            with pytest.raises(httpx.HTTPStatusError, match="409"):
-                start(home.server, deployed["export-colpkg"]["id"], {"profile": "Ada", "target": target})
-        (run,) = home.run(
-            "from prefect.deployments import run_deployment\n"
-            "end(run_deployment('back-up-all/back-up-all', timeout=90, poll_interval=0.5).state)"
-        )
-
-    assert {name: (found["entrypoint"], found["pull_steps"]) for name, found in deployed.items()} == {
-        "back-up-all": ("flows.backup_all.back_up_all", []),
-        "restore-profile": ("flows.restore.restore_profile", []),
-        "recover-notes": ("flows.recover.recover_notes", []),
-        "export-colpkg": ("flows.export.export_colpkg", []),
-        "prune": ("flows.prune.prune", []),
-        "verify": ("flows.verify.verify", []),
-        "adopt-backups": ("flows.adopt.adopt_backups", []),
-    }
-    schedules = {name: [plan["slug"] for plan in found["schedules"]] for name, found in deployed.items()}
-    assert schedules == {
-        "back-up-all": ["every-half-hour"],
-        "restore-profile": [],
-        "recover-notes": [],
-        "export-colpkg": [],
-        "prune": ["daily"],
-        "verify": ["weekly"],
-        "adopt-backups": [],
-    }
-    assert {
-        name: found["concurrency_options"]["collision_strategy"]
-        for name, found in deployed.items()
-        if found["concurrency_options"]
-    } == {"back-up-all": "CANCEL_NEW", "prune": "CANCEL_NEW", "verify": "CANCEL_NEW", "adopt-backups": "CANCEL_NEW"}
-    assert _outcome(run) == ("COMPLETED", "Completed"), run.message
-    assert run.message == "2 completed"
-    assert [child.name for child in run.children()] == ["Ada", "Ben"]
