@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 TITLES = {
+    "answer_minutes": "Minutes to wait for an answer",
+    "ask": "Ask before acting",
     "accept": "Accept what looks like a loss",
     "accept_missing": "Accept that snapshots are missing",
     "decks": "Decks",
@@ -50,6 +52,8 @@ _TITLES_OF = {
 _ONLY_LIVING = {"back-up-profile", "back-up-all", "adopt-backups"}
 """Flows of profiles that are there; all others may mean one that only the repository knows."""
 
+FILLED_IN = "Fill in"
+LEFT_OUT = "Leave out"
 OFFERED = "One of these"
 OTHER = "Another"
 
@@ -78,6 +82,9 @@ def form(
         field["title"] = _TITLES_OF.get((flow, name)) or TITLES.get(name) or name.replace("_", " ").capitalize()
         if description := field.get("description"):
             field["description"] = " ".join(description.split())
+        for variant in field.get("anyOf", ()):
+            # Tabs of the form, which would be called str and None.
+            variant["title"] = LEFT_OUT if variant.get("type") == "null" else FILLED_IN
         value = given.get(name)
         kept = value if isinstance(value, list) else [value] if isinstance(value, str) else []
         if name == "repository":

@@ -10,6 +10,7 @@ import pytest
 from tests.deployments.workplace import Workplace, workplace
 from tests.flows.chains.house import sample_base
 from tests.servers.prefect_server import prefect_server
+from tests.servers.webhook import receiver
 
 __all__ = ["sample_base"]
 
@@ -17,5 +18,9 @@ __all__ = ["sample_base"]
 @pytest.fixture(scope="module")
 def place(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     scratch = tmp_path_factory.mktemp("workplace")
-    with prefect_server(scratch) as server, workplace(server, sample_base, scratch) as ready:
+    with (
+        prefect_server(scratch) as server,
+        receiver() as notified,
+        workplace(server, sample_base, scratch, notified) as ready,
+    ):
         yield ready

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prefect.utilities.schema_tools.validation import is_valid, is_valid_schema
 
 from deployments.catalog import FOR_ALL, deployment_of
-from deployments.forms import TITLES, Choices, fixed, form
+from deployments.forms import FILLED_IN, LEFT_OUT, OFFERED, OTHER, TITLES, Choices, fixed, form
 from deployments.registering import flow_of
 
 FLOWS = {known.flow: flow_of(known.entrypoint) for known in (*FOR_ALL, deployment_of("Ada", "laptop"))}
@@ -32,6 +32,14 @@ def test_every_field_has_a_title_in_our_words_a_description_and_a_place(flow: st
         assert field["title"] != name
         assert field["description"].endswith(".")
         assert "\n" not in field["description"]
+
+
+@pytest.mark.parametrize("flow", sorted(FLOWS.keys() - {"refresh-deployments"}))
+def test_what_may_be_left_out_is_said_in_words_and_not_in_names_of_types(flow: str) -> None:
+    for field in shown(flow)["properties"].values():
+        assert all(variant["title"] for variant in field.get("anyOf", ()))
+        titles = {variant["title"] for variant in field.get("anyOf", ())}
+        assert not titles or titles in ({FILLED_IN, LEFT_OUT}, {OFFERED, OTHER})
 
 
 @pytest.mark.parametrize("flow", sorted(FLOWS.keys() - {"refresh-deployments"}))
@@ -67,6 +75,7 @@ def test_a_form_takes_what_can_be_meant_and_nothing_else(flow: str, parameters: 
 
 def test_a_restore_offers_every_profile_that_was_ever_known_and_lets_another_be_written() -> None:
     offered, other = shown("restore-profile")["properties"]["profile"]["anyOf"]
+    assert (offered["title"], other["title"]) == (OFFERED, OTHER)
     assert offered["enum"] == ["Ada", "Ben", "Zoe"]
     assert "enum" not in other
 

@@ -96,3 +96,14 @@ def test_two_runs_of_a_profile_never_overlap_and_the_later_one_says_why_it_was_l
     assert left_out["state_type"] == "COMPLETED"
     assert left_out["total_run_time"] == 0
     assert (done["state_type"], done["state_name"]) == ("COMPLETED", "Completed"), done["state"]["message"]
+
+
+def test_a_backup_that_fails_is_told_in_a_sentence_with_the_profile_and_the_reason(place: Workplace) -> None:
+    assert place.notified is not None
+    place.collection("Ben").write_bytes(b"no database at all" * 1000)
+    place.start("Ben on laptop")
+    told = place.notified.sentence_about("Ben", within_s=90)
+
+    assert told.startswith("Recollect: Backup of Ben on laptop: failed. ")
+    assert str(place.collection("Ben")) in told
+    assert told.endswith(".")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from queue import Empty
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
@@ -15,8 +18,9 @@ from deployments.catalog import FOR_ALL
 from deployments.notifying import block_of
 from deployments.registering import GONE_TAG
 from deployments.self_check import schedules_that_plan_nothing
-from tests.deployments.workplace import Workplace
+from tests.deployments.workplace import Workplace, until
 from tests.servers.prefect_server import PrefectServer, prefect_server
+from tests.servers.webhook import Receiver, receiver
 
 ALL = sorted(deployment.name for deployment in FOR_ALL)
 
@@ -200,7 +204,7 @@ def test_two_computers_do_not_undo_each_others_work_in_turn(place: Workplace) ->
 
 def test_an_automation_that_somebody_switched_off_stays_off(place: Workplace) -> None:
     place.register("Ada")
-    off = next(found for found in place.send("POST", "automations/filter") if found["name"] == AUTOMATIONS[0])
+    off = place.automation(AUTOMATIONS[0])
     place.send("PATCH", f"automations/{off['id']}", {"enabled": False})
     assert place.register("Ada").automations == ()
 
@@ -227,3 +231,70 @@ def test_an_address_is_kept_as_a_secret_of_the_server_and_forgotten_when_it_is_n
     assert "a-secret-word" not in json.dumps(shown)
     assert sorted(forgotten.automations) == sorted(told.automations)
     assert place.send("POST", "block_documents/filter") == []
+
+
+def heard(place: Workplace, event: str, profile: str, **payload: str) -> None:
+    """Let the server hear of how a backup ended, in the words of flows/events.py."""
+    about = {
+        "prefect.resource.id": f"recollect.profile.{profile}",
+        "prefect.resource.name": profile,
+        "recollect.profile": profile,
+        "recollect.host": "laptop",
+    }
+    now = datetime.now(UTC).isoformat()
+    found = {"id": str(uuid4()), "occurred": now, "event": event, "resource": about, "related": [], "payload": payload}
+    place.send("POST", "events", [found])
+
+
+def test_what_went_wrong_is_told_whatever_is_in_it_and_what_went_well_is_not(place: Workplace) -> None:
+    with receiver() as notified:
+        place.register("Ada", notify=SecretStr(notified.url))
+        heard(place, "recollect.backup.completed", "Ada", message="1 MB added.")
+        heard(place, "recollect.backup.suspect", 'Ben "x"', message='{{ 1 + 1 }} of\n"notes" <b>are</b> gone \\.')
+        told = notified.sentence_about("", within_s=60)
+
+        assert told == 'Recollect: Backup of Ben "x" on laptop: suspect. {{ 1 + 1 }} of\n"notes" <b>are</b> gone \\.'
+        assert notified.received.empty()
+
+
+_ACTIONS = {"filter": {"event": {"prefix": ["prefect.automation.action"]}}}
+
+
+def test_a_receiver_that_fails_does_not_make_the_server_write_its_address_down(place: Workplace) -> None:
+    with receiver("a-very-secret-word", status=500) as notified:
+        place.register("Ada", notify=SecretStr(notified.url))
+        heard(place, "recollect.backup.failed", "Ada", message="It is damaged.")
+        notified.sentence_about("damaged", within_s=60)
+        until(lambda: "500" in str(place.send("POST", "events/filter", _ACTIONS)["events"]))
+
+    files = [path for path in place.server.home.parent.rglob("*") if path.is_file()]
+    written = [path for path in files if path.suffix in {".log", ".db", ".db-wal"}]
+    assert len(written) >= 2
+    assert not any(b"a-very-secret-word" in path.read_bytes() for path in written)
+
+
+def test_a_backup_that_does_not_come_is_told_for_the_profile_alone_that_has_none(place: Workplace) -> None:
+    with receiver() as notified:
+        place.register("Ada", notify=SecretStr(notified.url))
+        overdue = place.automation("Recollect: tell that a good backup is overdue on laptop")
+        assert overdue["trigger"]["within"] == 26 * 3600
+        # The same, in less than a day.
+        hasty = {key: overdue[key] for key in ("description", "actions")} | {
+            "name": "Hasty",
+            "trigger": {key: value for key, value in overdue["trigger"].items() if key != "id"} | {"within": 10},
+        }
+        made = place.send("POST", "automations/", hasty)
+        heard(place, "recollect.backup.failed", "Ada")
+        heard(place, "recollect.backup.failed", "Ben")
+        told = until(lambda: _told_while_ben_is_well(place, notified))
+        place.send("DELETE", f"automations/{made['id']}")
+
+    assert told.startswith("Recollect: No good backup of Ada on laptop for 26 hours. ")
+
+
+def _told_while_ben_is_well(place: Workplace, notified: Receiver) -> str | None:
+    heard(place, "recollect.backup.unchanged", "Ben")
+    try:
+        return notified.sentence_about("No good backup", within_s=1)
+    except Empty:
+        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,9 +18,10 @@ from deployments.registering import Registered, register
 from tests.flows.chains.house import copy_base
 from tests.flows.on_prefect import Home
 from tests.servers.prefect_server import PROJECT, PrefectServer, running
+from tests.servers.webhook import Receiver
 
 HOST = "laptop"
-_WITHIN_S = 90.0
+_WITHIN_S = 120.0
 _ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 T = TypeVar("T")
@@ -32,6 +33,8 @@ class Workplace(Home):
 
     seen: dict[str, list[str]] = field(default_factory=dict)
     """Names of deployments, as they were at moments that are gone."""
+    notified: Receiver | None = None
+    """Who is told when something goes wrong."""
 
     @property
     def environment(self) -> dict[str, str]:
@@ -39,6 +42,7 @@ class Workplace(Home):
             "RECOLLECT_HOST": HOST,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PYTHONPATH": str(PROJECT),
+            "RECOLLECT_NOTIFY": "" if self.notified is None else self.notified.url,
         }
 
     def names(self) -> list[str]:
@@ -47,6 +51,9 @@ class Workplace(Home):
 
     def deployment(self, name: str) -> dict[str, Any]:
         return self._deployments()[name]
+
+    def automation(self, name: str) -> dict[str, Any]:
+        return next(found for found in self.send("POST", "automations/filter") if found["name"] == name)
 
     def edit(self, name: str, **changes: Any) -> None:
         """Change a deployment, as its page in the UI does."""
@@ -62,11 +69,13 @@ class Workplace(Home):
         # Sent with the deployment, the scheduler takes it up within seconds; by itself, within a minute.
         self.edit(name, schedules=[{"slug": plan["slug"], "schedule": schedule}])
 
-    def send(self, method: str, path: str, content: Mapping[str, Any] = {}) -> Any:
+    def send(self, method: str, path: str, content: object = None) -> Any:
         """What the server answers; it is asked again while its database is locked."""
 
         def answered() -> httpx.Response | None:
-            answer = httpx.request(method, f"{self.server.api_url}/{path}", json=dict(content), timeout=60)
+            answer = httpx.request(
+                method, f"{self.server.api_url}/{path}", json={} if content is None else content, timeout=60
+            )
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
         answer = until(answered)
@@ -109,12 +118,12 @@ def until(found: Callable[[], T | None], said: str = "") -> T:
 
 
 @contextmanager
-def workplace(server: PrefectServer, sample_base: Path, scratch: Path) -> Iterator[Workplace]:
+def workplace(server: PrefectServer, sample_base: Path, scratch: Path, notified: Receiver) -> Iterator[Workplace]:
     """`prefect deploy --all`, then a worker in a folder that is none of ours; both as README has it."""
     home = scratch / "home"
     copy_base(sample_base, home / "Anki2")
     (home / "recollect.toml").touch()
-    place = Workplace(server, home)
+    place = Workplace(server, home, notified=notified)
     place.prefect("work-pool", "create", "recollect", "--type", "process")
     place.prefect("deploy", "--all", "--prefect-file", str(PROJECT / "prefect.yaml"))
     place.seen["deployed"] = place.names()
