@@ -33,8 +33,8 @@ async def bring_address(server: PrefectClient, host: str, address: SecretStr) ->
     else:
         if (found.data.get("url"), found.data.get("headers")) == (address.get_secret_value(), _HEADERS):
             return found.id
-    id_: UUID = await wanted.save(block_of(host), overwrite=True, client=server)
-    return id_
+    # Not `save`, which is another function when a flow is under way that is not a coroutine.
+    return await wanted.asave(block_of(host), overwrite=True, client=server)
 
 
 async def remove_address(server: PrefectClient, host: str) -> None:
