@@ -13,7 +13,8 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.events.schemas.automations import Automation, AutomationCore
 
-from deployments.catalog import TAG, Machine
+from deployments.catalog import FOR_ALL as DEPLOYMENTS
+from deployments.catalog import TAG, Machine, deployment_of
 from deployments.notifying import bring_address, remove_address
 from deployments.work_pools import WORK_POOL
 
@@ -28,6 +29,7 @@ SKIPPED_MESSAGE = "Another run of this was under way. It does the work."
 
 _OURS = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "tag"}
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
+_FLOWS = {known.flow for known in (*DEPLOYMENTS, deployment_of("", ""))}
 _EACH = ["prefect.resource.id"]
 _UNSEEN_FOR = timedelta(seconds=540)
 """Three heartbeats, as Prefect's page on zombie flows has it."""
@@ -51,7 +53,8 @@ def always(refresh: UUID | None) -> list[AutomationCore]:
                 "after": ["prefect.flow-run.heartbeat"],
                 "expect": ["prefect.flow-run.*"],
                 "match": _RUNS,
-                "match_related": _OURS,
+                # By its flow, for a run within a run, or one from the command line, has no tag.
+                "match_related": {"prefect.resource.role": "flow", "prefect.resource.name": sorted(_FLOWS)},
                 "for_each": _EACH,
                 "within": _UNSEEN_FOR,
             },

@@ -17,6 +17,7 @@ TITLES = {
     "ask": "Ask before acting",
     "accept": "Accept what looks like a loss",
     "accept_missing": "Accept that snapshots are missing",
+    "at_once": "Profiles side by side",
     "decks": "Decks",
     "exact_media": "Exactly the snapshot's media",
     "force": "Even if nothing has changed",

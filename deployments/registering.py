@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+import httpx
 from prefect import Flow
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate
@@ -27,6 +29,7 @@ from prefect.workers.process import ProcessWorker
 
 from deployments.automations import bring_automations
 from deployments.catalog import HOST_TAG, PROFILE_TAG, REFRESH, Deployment, Machine, deployment_of, deployments_for
+from deployments.errors import server_trouble
 from deployments.forms import Choices, fixed, form
 from deployments.schedules import Schedule
 from deployments.work_pools import WORK_POOL, queue_of
@@ -54,6 +57,24 @@ class Registered:
     """Names of automations that were added, changed or removed."""
     remarks: tuple[str, ...] = ()
     """Sentences."""
+
+
+class _How(StrEnum):
+    """What became of a deployment, in the words of `Registered`."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    id: UUID
+    name: str
+    how: _How
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,42 +108,28 @@ async def register(machine: Machine) -> Registered:
 
     Whatever is equal already is left alone, so it can be repeated at any time, and from several computers.
 
-    Raises httpx.HTTPError and errors of Prefect when the server does not answer, or not as it should.
+    Raises ServerTrouble when the server does not answer, or not as it should, and ServerUnnamed.
     """
-    async with get_client() as server:
-        remarks = [*machine.remarks, *await _prepare_pool(server, queue_of(machine.host))]
-        wanted_flows = {wanted.flow: wanted.entrypoint for wanted in (*deployments_for(machine), deployment_of("", ""))}
-        there = await _deployments_there(server, wanted_flows)
-        choices, others = _choices(machine, there.values())
-        names: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": [], "paused": [], "resumed": []}
-        refresh: UUID | None = None
-        for wanted in deployments_for(machine, others=others):
-            flow = flow_of(wanted.entrypoint)
-            known = there.get((wanted.flow, wanted.name))
-            own = choices if wanted.profile is None else Choices(machine.profiles, (), machine.repositories)
-            if known is None:
-                id_ = await _add(server, wanted, flow, own, machine.time_zone)
-                names["added"].append(wanted.name)
-            else:
-                id_ = known.found.id
-                changes = _changes(wanted, flow, own, known.found)
-                refused = await _change(server, known.found, changes) if changes else None
-                back = wanted.profile is not None and known.gone
-                remarks += [refused] if refused else []
-                names["resumed" if back else "changed" if changes and not refused else "unchanged"].append(wanted.name)
-            if wanted is REFRESH:
-                refresh = id_
-        for known in _vanished(machine, there.values()):
-            marked = DeploymentUpdate(paused=True, tags=[*known.found.tags, GONE_TAG])
-            await server.update_deployment(known.found.id, marked)
-            names["paused"].append(known.found.name)
-            remarks.append(
-                f"The profile {known.profile} is gone from {machine.host}, so its backups are paused. They go on by "
-                "themselves when it comes back"
-            )
-        automations = await bring_automations(server, machine, refresh)
+    with server_trouble():
+        async with get_client() as server:
+            return await _register(server, machine)
+
+
+async def _register(server: PrefectClient, machine: Machine) -> Registered:
+    remarks = [*machine.remarks, *await _prepare_pool(server, queue_of(machine.host))]
+    there = await _deployments_there(server, {_BACKUPS, *(wanted.flow for wanted in deployments_for(machine))})
+    choices, others = _choices(machine, there.values())
+    steps = [
+        await _bring(server, machine, wanted, there.get((wanted.flow, wanted.name)), choices)
+        for wanted in deployments_for(machine, others=others)
+    ]
+    steps += [await _pause(server, machine, known) for known in _vanished(machine, there.values())]
+    refresh = next(step.id for step in steps if step.name == REFRESH.name)
+    automations = await bring_automations(server, machine, refresh)
     return Registered(
-        **{name: tuple(found) for name, found in names.items()}, automations=automations, remarks=tuple(remarks)
+        **{how.value: tuple(step.name for step in steps if step.how is how) for how in _How},
+        automations=automations,
+        remarks=(*remarks, *(step.remark for step in steps if step.remark)),
     )
 
 
@@ -217,6 +224,42 @@ def _form(wanted: Deployment, flow: Flow[Any, Any], choices: Choices, given: Map
     return shown if wanted.profile is None else fixed(shown, "profile", wanted.profile)
 
 
+async def _bring(
+    server: PrefectClient, machine: Machine, wanted: Deployment, known: _There | None, choices: Choices
+) -> _Step:
+    """Add a deployment, or change of it what is not right."""
+    flow = flow_of(wanted.entrypoint)
+    offered = choices if wanted.profile is None else Choices(machine.profiles, (), machine.repositories)
+    if known is None:
+        id_ = await _add(server, wanted, flow, offered, machine.time_zone)
+        return _Step(id_, wanted.name, _How.ADDED)
+    changes = _changes(wanted, flow, offered, known.found)
+    if not changes:
+        return _Step(known.found.id, wanted.name, _How.UNCHANGED)
+    try:
+        await server.update_deployment(known.found.id, DeploymentUpdate(**changes))
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code != httpx.codes.CONFLICT:
+            raise
+        remark = (
+            f"The deployment {wanted.name} could not be brought in step, for its form refuses the parameters that are "
+            "set on it. Edit them in the Prefect UI, or delete the deployment: it is made anew"
+        )
+        return _Step(known.found.id, wanted.name, _How.UNCHANGED, remark)
+    return _Step(known.found.id, wanted.name, _How.RESUMED if wanted.profile and known.gone else _How.CHANGED)
+
+
+async def _pause(server: PrefectClient, machine: Machine, known: _There) -> _Step:
+    """Pause the backups of a profile that is gone, and mark them."""
+    marked = DeploymentUpdate(paused=True, tags=[*known.found.tags, GONE_TAG])
+    await server.update_deployment(known.found.id, marked)
+    remark = (
+        f"The profile {known.profile} is gone from {machine.host}, so its backups are paused. They go on by themselves "
+        "when it comes back"
+    )
+    return _Step(known.found.id, known.found.name, _How.PAUSED, remark)
+
+
 async def _add(
     server: PrefectClient, wanted: Deployment, flow: Flow[Any, Any], choices: Choices, time_zone: str
 ) -> UUID:
@@ -281,20 +324,3 @@ def _changes(wanted: Deployment, flow: Flow[Any, Any], choices: Choices, found: 
         if right != there:
             changes[name] = right
     return changes
-
-
-async def _change(server: PrefectClient, found: DeploymentResponse, changes: Mapping[str, Any]) -> str | None:
-    """Change a deployment; None, or a sentence when the server would not have it."""
-    try:
-        await server.update_deployment(found.id, DeploymentUpdate(**changes))
-    except PrefectHTTPStatusError as error:
-        if error.response.status_code != _CONFLICT:
-            raise
-        return (
-            f"The deployment {found.name} could not be brought in step, for its form refuses the parameters that are "
-            "set on it. Edit them in the Prefect UI, or delete the deployment: it is made anew"
-        )
-    return None
-
-
-_CONFLICT = 409

@@ -23,6 +23,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 
 from deployments.catalog import TAG
+from deployments.errors import server_trouble
 
 _PAGE = 200
 _EACH_S = 0.5
@@ -32,15 +33,20 @@ _SHOWN = 3
 
 
 async def schedules_that_plan_nothing(within_s: float = 90.0) -> str | None:
-    """None as soon as each schedule of ours that is on has made a run to come; else, after that time, a sentence."""
+    """None as soon as each schedule of ours that is on has made a run to come; else, after that time, a sentence.
+
+    Raises ServerTrouble when the server does not answer, or not as it should, and ServerUnnamed.
+    """
     deadline = time.monotonic() + within_s
-    async with get_client() as server:
-        missing = await _scheduled(server)
-        while missing:
-            missing = {id_: name for id_, name in missing.items() if id_ not in await _planned(server, missing)}
-            if not missing or time.monotonic() > deadline:
-                break
-            await asyncio.sleep(_EACH_S)
+    with server_trouble():
+        async with get_client() as server:
+            missing = await _scheduled(server)
+            while missing:
+                planned = await _planned(server, missing)
+                missing = {id_: name for id_, name in missing.items() if id_ not in planned}
+                if not missing or time.monotonic() > deadline:
+                    break
+                await asyncio.sleep(_EACH_S)
     if not missing:
         return None
     names = sorted(missing.values(), key=str.casefold)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
-from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from deployments.automations import FOR_ALL as AUTOMATIONS
+from deployments.automations import ZOMBIES
 from deployments.catalog import FOR_ALL
 from deployments.notifying import block_of
 from deployments.registering import GONE_TAG
@@ -241,9 +241,7 @@ def heard(place: Workplace, event: str, profile: str, **payload: str) -> None:
         "recollect.profile": profile,
         "recollect.host": "laptop",
     }
-    now = datetime.now(UTC).isoformat()
-    found = {"id": str(uuid4()), "occurred": now, "event": event, "resource": about, "related": [], "payload": payload}
-    place.send("POST", "events", [found])
+    place.emit(event, about, **payload)
 
 
 def test_what_went_wrong_is_told_whatever_is_in_it_and_what_went_well_is_not(place: Workplace) -> None:
@@ -276,23 +274,48 @@ def test_a_receiver_that_fails_does_not_make_the_server_write_its_address_down(p
 def test_a_backup_that_does_not_come_is_told_for_the_profile_alone_that_has_none(place: Workplace) -> None:
     with receiver() as notified:
         place.register("Ada", notify=SecretStr(notified.url))
-        overdue = place.automation("Recollect: tell that a good backup is overdue on laptop")
-        assert overdue["trigger"]["within"] == 26 * 3600
-        # The same, in less than a day.
-        hasty = {key: overdue[key] for key in ("description", "actions")} | {
-            "name": "Hasty",
-            "trigger": {key: value for key, value in overdue["trigger"].items() if key != "id"} | {"within": 10},
-        }
-        made = place.send("POST", "automations/", hasty)
-        heard(place, "recollect.backup.failed", "Ada")
-        heard(place, "recollect.backup.failed", "Ben")
-        told = until(lambda: _told_while_ben_is_well(place, notified))
-        place.send("DELETE", f"automations/{made['id']}")
+        with hastened(place, "Recollect: tell that a good backup is overdue on laptop", 26 * 3600):
+            told = until(lambda: _told_while_ada_fails_and_ben_is_well(place, notified))
 
     assert told.startswith("Recollect: No good backup of Ada on laptop for 26 hours. ")
 
 
-def _told_while_ben_is_well(place: Workplace, notified: Receiver) -> str | None:
+def test_a_run_of_which_nothing_is_heard_any_more_ends_as_crashed(place: Workplace) -> None:
+    place.register("Ada")
+    flow = place.deployment("Ada on laptop")["flow_id"]
+    # As within back-up-all: it has no deployment, and no tag.
+    run = place.send("POST", "flow_runs/", {"flow_id": flow, "name": "Ada", "state": {"type": "RUNNING"}})
+    with hastened(place, ZOMBIES, 540):
+        place.emit(
+            "prefect.flow-run.heartbeat",
+            {"prefect.resource.id": f"prefect.flow-run.{run['id']}", "prefect.resource.name": "Ada"},
+            {
+                "prefect.resource.id": f"prefect.flow.{flow}",
+                "prefect.resource.role": "flow",
+                "prefect.resource.name": "back-up-profile",
+            },
+        )
+        ended = until(lambda: place.ended(run["id"]))
+
+    assert ended["state_type"] == "CRASHED"
+    assert "Nothing was heard of this run for nine minutes" in ended["state"]["message"]
+
+
+@contextmanager
+def hastened(place: Workplace, name: str, within_s: int) -> Iterator[None]:
+    """An automation of ours that waits for as long as that, in a copy that waits for ten seconds."""
+    found = place.automation(name)
+    assert found["trigger"]["within"] == within_s
+    trigger = {key: value for key, value in found["trigger"].items() if key != "id"} | {"within": 10}
+    copy = {"name": "Hastened", "description": "", "trigger": trigger, "actions": found["actions"]}
+    made = place.send("POST", "automations/", copy)
+    yield
+    place.send("DELETE", f"automations/{made['id']}")
+
+
+def _told_while_ada_fails_and_ben_is_well(place: Workplace, notified: Receiver) -> str | None:
+    # A backup that fails again and again does not put off the day on which it is told that there is no good one.
+    heard(place, "recollect.backup.failed", "Ada")
     heard(place, "recollect.backup.unchanged", "Ben")
     try:
         return notified.sentence_about("No good backup", within_s=1)

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
@@ -68,6 +70,16 @@ class Workplace(Home):
         (plan,) = self.deployment(name)["schedules"]
         # Sent with the deployment, the scheduler takes it up within seconds; by itself, within a minute.
         self.edit(name, schedules=[{"slug": plan["slug"], "schedule": schedule}])
+
+    def ended(self, run: str) -> dict[str, Any] | None:
+        """The run of that id, once it has ended."""
+        found: dict[str, Any] = self.send("GET", f"flow_runs/{run}")
+        return found if found["state_type"] in _ENDED else None
+
+    def emit(self, event: str, about: dict[str, str], *related: dict[str, str], **payload: str) -> None:
+        """Let the server hear of something."""
+        found = {"id": str(uuid4()), "occurred": datetime.now(UTC).isoformat(), "event": event, "resource": about}
+        self.send("POST", "events", [found | {"related": related, "payload": payload}])
 
     def send(self, method: str, path: str, content: object = None) -> Any:
         """What the server answers; it is asked again while its database is locked."""
