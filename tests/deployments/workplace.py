@@ -119,9 +119,9 @@ class Workplace(Home):
         return {found["name"]: found for found in self.send("POST", "deployments/filter")}
 
 
-def until(found: Callable[[], T | None], said: str = "") -> T:
+def until(found: Callable[[], T | None], said: str = "", within_s: float = _WITHIN_S) -> T:
     """What is found in the end. Nothing announces what servers and workers do by themselves."""
-    deadline = time.monotonic() + _WITHIN_S
+    deadline = time.monotonic() + within_s
     while True:
         if (value := found()) is not None and value is not False:
             return value
