@@ -21,7 +21,9 @@ from deployments.work_pools import WORK_POOL
 ZOMBIES = "Recollect: runs that died unseen"
 SKIPPED = "Recollect: runs left out"
 REFRESH = "Recollect: refresh when a worker is there"
-FAILED = "Recollect: tell that something failed on {host}"
+FAILED = "Recollect: tell that a backup failed on {host}"
+SUSPECT = "Recollect: tell that a backup looks suspect on {host}"
+UPKEEP = "Recollect: tell that upkeep failed on {host}"
 OVERDUE = "Recollect: tell that a good backup is overdue on {host}"
 CRASHED = "Recollect: tell {host} that a run died"
 
@@ -37,6 +39,12 @@ _WHO = (
     "{{ event.resource['recollect.profile'] or event.resource.name or 'a repository' }}"
     "{% if event.resource['recollect.host'] %} on {{ event.resource['recollect.host'] }}{% endif %}"
 )
+_WHAT = (
+    "{{ event.event.split('.')[1] | capitalize }} of " + _WHO + ": {{ event.event.split('.')[2] }}. "
+    "{{ event.payload['message'] }}"
+)
+_QUIET_FOR = timedelta(hours=12)
+"""A repository that can't be reached fails every backup, each half hour."""
 _PAGE = 200
 
 
@@ -95,17 +103,21 @@ def telling(host: str, address: UUID, overdue_hours: int) -> list[AutomationCore
     return [
         _automation(
             FAILED.format(host=host),
-            "Somebody is told when a backup fails or looks suspect, and when pruning or verifying fails.",
-            {
-                "expect": sorted(_BAD),
-                "match": {"prefect.resource.id": "recollect.*", "recollect.host": host},
-                "for_each": _EACH,
-            },
-            _tell(
-                address,
-                "{{ event.event.split('.')[1] | capitalize }} of " + _WHO + ": "
-                "{{ event.event.split('.')[2] }}. {{ event.payload['message'] }}",
-            ),
+            "Somebody is told when a backup fails; of the same profile again after half a day.",
+            _about(host, {"recollect.backup.failed", "recollect.refresh.failed"}) | {"within": _QUIET_FOR},
+            _tell(address, _WHAT),
+        ),
+        _automation(
+            SUSPECT.format(host=host),
+            "Somebody is told when a profile looks as if it lost much; of the same profile again after half a day.",
+            _about(host, {"recollect.backup.suspect"}) | {"within": _QUIET_FOR},
+            _tell(address, _WHAT),
+        ),
+        _automation(
+            UPKEEP.format(host=host),
+            "Somebody is told when pruning, freeing space or verifying fails.",
+            _about(host, {"recollect.prune.failed", "recollect.sweep.failed", "recollect.verify.failed"}),
+            _tell(address, _WHAT),
         ),
         _automation(
             CRASHED.format(host=host),
@@ -134,13 +146,14 @@ def telling(host: str, address: UUID, overdue_hours: int) -> list[AutomationCore
 
 
 _GOOD = {"recollect.backup.completed", "recollect.backup.unchanged"}
-_BAD = {
-    "recollect.backup.failed",
-    "recollect.backup.suspect",
-    "recollect.prune.failed",
-    "recollect.sweep.failed",
-    "recollect.verify.failed",
-}
+
+
+def _about(host: str, events: Collection[str]) -> dict[str, Any]:
+    return {
+        "expect": sorted(events),
+        "match": {"prefect.resource.id": "recollect.*", "recollect.host": host},
+        "for_each": _EACH,
+    }
 
 
 def _automation(
@@ -164,7 +177,7 @@ def _tell(address: UUID, sentence: str) -> dict[str, Any]:
 
 
 FOR_ALL = (ZOMBIES, SKIPPED, REFRESH)
-FOR_ONE = (FAILED, CRASHED, OVERDUE)
+FOR_ONE = (FAILED, SUSPECT, UPKEEP, CRASHED, OVERDUE)
 
 
 async def bring_automations(server: PrefectClient, machine: Machine, refresh: UUID | None) -> tuple[str, ...]:

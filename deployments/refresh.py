@@ -18,7 +18,7 @@ from recollect.settings import load_settings
 @flow(name="refresh-deployments", flow_run_name="deployments", persist_result=False)
 def refresh_deployments() -> State[Any]:
     """Bring this server in step with the profiles found: add deployments for new ones, pause those of gone ones."""
-    return in_a_state(_refresh)
+    return in_a_state(_refresh, "refresh")
 
 
 def _refresh() -> State[Any]:

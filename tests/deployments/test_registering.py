@@ -226,7 +226,7 @@ def test_an_address_is_kept_as_a_secret_of_the_server_and_forgotten_when_it_is_n
     shown = [blocks, *(place.send("POST", f"{what}/filter") for what in ("automations", "deployments"))]
     forgotten = place.register("Ada")
 
-    assert len(told.automations) == 3
+    assert len(told.automations) == 5
     assert (again.automations, other.automations) == ((), ())
     assert [block["name"] for block in blocks] == [block_of("laptop")]
     assert "a-secret-word" not in json.dumps(shown)
@@ -256,13 +256,27 @@ def test_what_went_wrong_is_told_whatever_is_in_it_and_what_went_well_is_not(pla
         assert notified.received.empty()
 
 
+def test_a_backup_that_fails_every_half_hour_is_told_once_and_leaves_other_news_their_place(place: Workplace) -> None:
+    with receiver() as notified:
+        place.register("Ada", notify=SecretStr(notified.url))
+        heard(place, "recollect.backup.failed", "Dora", message="The disk is away.")
+        first = notified.sentence_about("", within_s=60)
+        heard(place, "recollect.backup.failed", "Dora", message="The disk is still away.")
+        heard(place, "recollect.verify.failed", "Dora", message="It is damaged.")
+        second = notified.sentence_about("", within_s=60)
+
+        assert first == "Recollect: Backup of Dora on laptop: failed. The disk is away."
+        assert second == "Recollect: Verify of Dora on laptop: failed. It is damaged."
+        assert notified.received.empty()
+
+
 _ACTIONS = {"filter": {"event": {"prefix": ["prefect.automation.action"]}}}
 
 
 def test_a_receiver_that_fails_does_not_make_the_server_write_its_address_down(place: Workplace) -> None:
     with receiver("a-very-secret-word", status=500) as notified:
         place.register("Ada", notify=SecretStr(notified.url))
-        heard(place, "recollect.backup.failed", "Ada", message="It is damaged.")
+        heard(place, "recollect.backup.failed", "Cara", message="It is damaged.")
         notified.sentence_about("damaged", within_s=60)
         until(lambda: "500" in str(place.send("POST", "events/filter", _ACTIONS)["events"]))
 
