@@ -14,10 +14,9 @@ from profiles.base_folder import find_base_folder
 from profiles.discovery import discover
 from profiles.errors import ProfileError
 from recollect.settings import Settings
-from tasks.this_computer import this_host
+from tasks.this_computer import HOST_TAG, this_host
 
 TAG = "recollect"
-HOST_TAG = "host:"
 PROFILE_TAG = "profile:"
 
 _SEPARATOR = " on "

@@ -11,6 +11,7 @@ from prefect.states import Completed
 
 from deployments.catalog import this_machine
 from deployments.registering import Registered, register
+from flows.right_computer import refuse_runs_of_another_computer
 from flows.states import in_a_state, tell
 from recollect.settings import load_settings
 
@@ -22,6 +23,7 @@ def refresh_deployments() -> State[Any]:
 
 
 def _refresh() -> State[Any]:
+    refuse_runs_of_another_computer()
     registered = asyncio.run(register(this_machine(load_settings())))
     tell(registered.remarks)
     told = outcome(registered)

@@ -28,11 +28,12 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 from prefect.workers.process import ProcessWorker
 
 from deployments.automations import bring_automations
-from deployments.catalog import HOST_TAG, PROFILE_TAG, REFRESH, Deployment, Machine, deployment_of, deployments_for
+from deployments.catalog import PROFILE_TAG, REFRESH, Deployment, Machine, deployment_of, deployments_for
 from deployments.errors import server_trouble
 from deployments.forms import Choices, fixed, form
 from deployments.schedules import Schedule
 from deployments.work_pools import WORK_POOL, queue_of
+from tasks.this_computer import HOST_TAG
 
 GONE_TAG = "gone"
 """On the deployment of a profile that is gone. It tells a pause of ours from one that somebody chose."""

@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import State
 
 from flows.chains.backup import back_up
 from flows.parameters import ProfileName, RepositoryName
+from flows.right_computer import refuse_runs_of_another_computer
 from flows.states import in_a_state, state_of
 
 
@@ -24,4 +25,9 @@ def back_up_profile(
         force: Make a snapshot even when nothing has changed.
         accept: Take a profile that lost much as it is; later ones are held against it.
     """
-    return in_a_state(lambda: state_of(back_up(profile, repository, force=force, accept=accept)), "backup")
+
+    def run() -> State[Any]:
+        refuse_runs_of_another_computer()
+        return state_of(back_up(profile, repository, force=force, accept=accept))
+
+    return in_a_state(run, "backup")

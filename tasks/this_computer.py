@@ -8,6 +8,9 @@ import re
 from recollect.settings import Settings
 from storage.object_cache import ObjectCache
 
+HOST_TAG = "host:"
+"""With this a tag begins that says to which computer a deployment and its runs belong."""
+
 _FILE = "host"
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
 

@@ -98,6 +98,20 @@ def test_two_runs_of_a_profile_never_overlap_and_the_later_one_says_why_it_was_l
     assert (done["state_type"], done["state_name"]) == ("COMPLETED", "Completed"), done["state"]["message"]
 
 
+def test_a_run_of_another_computer_is_refused_even_where_a_profile_of_that_name_is(place: Workplace) -> None:
+    tags = place.deployment("Ada on laptop")["tags"]
+    before = len(place.runs("Ada on laptop"))
+    place.edit("Ada on laptop", tags=["recollect", "host:tower", "profile:Ada"])
+    place.start("Ada on laptop")
+    run = until(lambda: place.runs("Ada on laptop")[before:] or None)[0]
+    place.edit("Ada on laptop", tags=tags)
+
+    assert run["state_name"] == "Failed"
+    assert run["state"]["message"].startswith(
+        "Nothing was done, for this run belongs to tower, and a worker on laptop took it. Name the queues"
+    )
+
+
 def test_a_backup_that_fails_is_told_in_a_sentence_with_the_profile_and_the_reason(place: Workplace) -> None:
     assert place.notified is not None
     place.collection("Ben").write_bytes(b"no database at all" * 1000)
