@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import httpx
 from prefect.blocks.core import Block
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.blocks.system import Secret
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import BlockSchemaCreate, BlockTypeCreate, BlockTypeUpdate
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 from tasks.repository_block import RecollectRepository
 
@@ -47,7 +48,9 @@ async def repository_blocks(server: PrefectClient) -> tuple[str, ...]:
     """The names of the repositories that stand in blocks, for forms to offer."""
     try:
         found = await server.read_block_documents_by_type(RecollectRepository.get_block_type_slug())
-    except ObjectNotFound:
+    except PrefectHTTPStatusError as error:  # which this method does not turn into ObjectNotFound
+        if error.response.status_code != httpx.codes.NOT_FOUND:
+            raise
         return ()
     return tuple(sorted(document.name for document in found if document.name))
 

@@ -8,9 +8,9 @@ dropped, and the profile is always ours, for it is what the deployment is about.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from importlib import import_module
 from typing import Any
@@ -28,6 +28,7 @@ from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPS
 from prefect.workers.process import ProcessWorker
 
 from deployments.automations import bring_automations
+from deployments.blocks import register_blocks, repository_blocks
 from deployments.catalog import PROFILE_TAG, REFRESH, Deployment, Machine, deployment_of, deployments_for
 from deployments.errors import server_trouble
 from deployments.forms import Choices, fixed, form
@@ -105,7 +106,7 @@ class _There:
 
 
 async def register(machine: Machine) -> Registered:
-    """Bring the server that PREFECT_API_URL names in step: work pool, queue, deployments and automations.
+    """Bring the server that PREFECT_API_URL names in step: pool, queue, block types, deployments and automations.
 
     Whatever is equal already is left alone, so it can be repeated at any time, and from several computers.
 
@@ -118,6 +119,7 @@ async def register(machine: Machine) -> Registered:
 
 async def _register(server: PrefectClient, machine: Machine) -> Registered:
     remarks = [*machine.remarks, *await _prepare_pool(server, queue_of(machine.host))]
+    machine = replace(machine, repositories=await _with_blocks(server, machine.repositories))
     there = await _deployments_there(server, {_BACKUPS, *(wanted.flow for wanted in deployments_for(machine))})
     choices, others = _choices(machine, there.values())
     steps = [
@@ -127,6 +129,7 @@ async def _register(server: PrefectClient, machine: Machine) -> Registered:
     steps += [await _pause(server, machine, known) for known in _vanished(machine, there.values())]
     refresh = next(step.id for step in steps if step.name == REFRESH.name)
     automations = await bring_automations(server, machine, refresh)
+    await register_blocks()  # at the end, for a block that was saved has put the picture of its type back
     return Registered(
         **{how.value: tuple(step.name for step in steps if step.how is how) for how in _How},
         automations=automations,
@@ -154,6 +157,11 @@ async def _prepare_pool(server: PrefectClient, queue: str) -> list[str]:
     if pool.is_paused:
         return [f"The work pool {WORK_POOL} is paused, so nothing runs. Resume it in the Prefect UI"]
     return []
+
+
+async def _with_blocks(server: PrefectClient, names: Sequence[str]) -> tuple[str, ...]:
+    """The names of repositories, with those that stand in blocks of the server."""
+    return tuple(dict.fromkeys((*names, *await repository_blocks(server))))
 
 
 async def _deployments_there(server: PrefectClient, flows: Iterable[str]) -> dict[tuple[str, str], _There]:

@@ -19,6 +19,7 @@ from deployments.catalog import FOR_ALL
 from deployments.notifying import block_of
 from deployments.registering import GONE_TAG
 from deployments.self_check import schedules_that_plan_nothing
+from tasks.repository_block import RecollectRepository
 from tests.deployments.workplace import Workplace, until
 from tests.servers.prefect_server import PrefectServer, prefect_server
 from tests.servers.webhook import Receiver, receiver
@@ -190,6 +191,28 @@ def test_computers_offer_each_others_profiles_and_leave_each_others_backups_alon
     assert choices(place, "restore-profile", "profile") == ["Ada", "Cara"]
     assert set(choices(place, "prune", "repository")) == {"default", "nas", "usb"}
     assert choices(place, "Ada on laptop", "repository") == ["default", "usb"]
+
+
+def test_a_repository_that_stands_in_a_block_can_be_chosen_and_its_kind_of_block_is_there(place: Workplace) -> None:
+    place.register("Ada")
+    kind = place.send("GET", "block_types/slug/recollect-repository")
+    place.spoken_to(lambda: RecollectRepository.model_validate({"url": "s3://bucket/anki"}).save("nas"))
+    changed = place.register("Ada", repositories=("default", "usb"))
+    again = place.register("Ada", repositories=("default", "usb"))
+    place.spoken_to(lambda: RecollectRepository.delete("nas"))
+
+    assert (kind["name"], kind["logo_url"]) == ("Recollect Repository", None)
+    assert set(changed.changed) == {*place.names()} - {"refresh-deployments"}
+    assert again.changed == ()
+    assert choices(place, "Ada on laptop", "repository") == ["default", "usb", "nas"]
+    assert choices(place, "verify", "repository") == ["default", "nas", "usb"]
+
+
+def test_no_picture_of_a_kind_of_block_is_asked_for_from_elsewhere(place: Workplace) -> None:
+    with receiver() as notified:
+        place.register("Ada", notify=SecretStr(notified.url))
+
+    assert {kind["logo_url"] for kind in place.send("POST", "block_types/filter")} == {None}
 
 
 def test_two_computers_do_not_undo_each_others_work_in_turn(place: Workplace) -> None:
