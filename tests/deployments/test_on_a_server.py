@@ -42,6 +42,7 @@ def test_refreshing_again_leaves_all_as_it_is(place: Workplace) -> None:
         ("Ada on laptop", {"repository": "elsewhere"}),
         ("back-up-all", {"profiles": ["Nobody"]}),
         ("back-up-all", {"repository": "s3://key:secret@bucket"}),
+        ("back-up-all", {"at_once": 33}),
         ("verify", {"read_percent": 101}),
         ("export-colpkg", {"profile": "Ada", "target": "sftp://lena:secret@nas/ada.colpkg"}),
         ("export-colpkg", {"profile": "Ada", "target": "sftp://lena:se/cret@nas/ada.colpkg"}),
@@ -96,6 +97,16 @@ def test_two_runs_of_a_profile_never_overlap_and_the_later_one_says_why_it_was_l
     assert left_out["state_type"] == "COMPLETED"
     assert left_out["total_run_time"] == 0
     assert (done["state_type"], done["state_name"]) == ("COMPLETED", "Completed"), done["state"]["message"]
+
+
+def test_all_profiles_are_backed_up_now_each_as_a_run_of_its_own(place: Workplace) -> None:
+    place.start("back-up-all", force=True)
+    (run,) = until(lambda: place.runs("back-up-all") or None)
+    wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [run["id"]]}}}
+    children = {child["name"]: child["state_name"] for child in place.send("POST", "flow_runs/filter", wanted)}
+
+    assert (run["state_name"], run["state"]["message"]) == ("Completed", "2 completed")
+    assert children == {"Ada": "Completed", "Ben": "Completed"}
 
 
 def test_a_run_of_another_computer_is_refused_even_where_a_profile_of_that_name_is(place: Workplace) -> None:
