@@ -200,17 +200,6 @@ def _asked(server: PrefectServer, what: str, wanted: Mapping[str, Any]) -> list[
     return found
 
 
-def deployments(server: PrefectServer) -> dict[str, dict[str, Any]]:
-    """The deployments that the server knows, by name."""
-    return {found["name"]: found for found in _asked(server, "deployments/filter", {})}
-
-
-def start(server: PrefectServer, deployment_id: str, parameters: Mapping[str, Any]) -> None:
-    """Ask for a run of a deployment, as a form in the browser does. Raises httpx.HTTPStatusError when it is refused."""
-    url = f"{server.api_url}/deployments/{deployment_id}/create_flow_run"
-    httpx.post(url, json={"parameters": dict(parameters)}, timeout=30).raise_for_status()
-
-
 def pressed(url: str, body: Mapping[str, Any]) -> httpx.Response:
     """What a button of a page asks for. Pressed again while the server says that its SQLite database is busy."""
     while True:
