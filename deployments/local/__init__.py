@@ -1,0 +1,1 @@
+"""The server and the worker that `recollect up` keeps running on this computer."""

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from deployments.catalog import FOR_ALL, deployment_of
+from deployments.local.home import Home
+from deployments.local.plans import Planned
+from deployments.local.telling import lines_when_up, moment_by
+
+NOW = datetime(2026, 5, 4, 12, 0).astimezone()
+HOME = Home(Path("/state/prefect"))
+URL = "http://127.0.0.1:4300"
+
+
+def lines(*plans: Planned, joined: bool = False) -> list[str]:
+    return list(lines_when_up(URL, plans, HOME, joined=joined))
+
+
+def test_each_profile_is_told_with_its_next_backup_and_so_is_the_care_for_all() -> None:
+    half_past = datetime.now().astimezone().replace(hour=12, minute=30)
+    told = lines(
+        *(Planned(deployment_of(name, "laptop"), True, True, half_past) for name in ("Ada", "Benjamin")),
+        *(Planned(deployment, True, True, datetime(2031, 5, 4, 3, 15).astimezone()) for deployment in FOR_ALL),
+    )
+    assert told == [
+        f"Recollect is up at {URL}",
+        "Backups:",
+        "  Ada       every half hour, next at 12:30",
+        "  Benjamin  every half hour, next at 12:30",
+        "prune: daily at 3:15, next on 2031-05-04 at 03:15",
+        "verify: on Sundays at 4:45, next on 2031-05-04 at 03:15",
+        f"Logs: {HOME.logs}",
+    ]
+
+
+def test_what_does_not_run_by_itself_is_told() -> None:
+    off, missing, unplanned = (deployment_of(name, "laptop") for name in ("Ada", "Ben", "Cara"))
+    told = lines(Planned(off, True, False), Planned(missing, False, False), Planned(unplanned, True, True))
+    assert told[2:5] == [
+        "  Ada   every half hour, but switched off",
+        "  Ben   not on the server",
+        "  Cara  every half hour",
+    ]
+
+
+def test_a_computer_without_profiles_and_a_server_of_others_are_told() -> None:
+    told = lines(joined=True)
+    assert "a server that it did not start" in told[0]
+    assert "No profile was found" in told[1]
+
+
+def test_a_moment_of_today_is_told_by_the_clock_alone() -> None:
+    assert moment_by(NOW + timedelta(hours=1), NOW) == "at 13:00"
+    assert moment_by(NOW + timedelta(hours=12), NOW) == "on 2026-05-05 at 00:00"
