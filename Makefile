@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup backup test bench lint torture lock clean
+.PHONY: help setup backup up test bench lint torture lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -15,6 +15,9 @@ setup: $(VENV)/installed ## Create .venv with everything that Recollect needs
 
 backup: setup ## Back up every Anki profile of this machine (a sample where there is no Anki)
 	@$(BIN)/recollect backup --or-sample
+
+up: setup ## Back up by itself from now on, with pages to look at: a Prefect server and a worker on this machine
+	@$(BIN)/recollect up
 
 test: $(VENV)/installed-dev ## Run the tests, on all processors
 	$(BIN)/python -m pytest -m "not torture" --numprocesses=auto --dist=loadfile

@@ -82,7 +82,7 @@ def backup(
     with session(config, base=base, repo=repo, daily=daily, weekly=weekly, monthly=monthly) as settings:
         if new_repository:
             allow_new_repository()
-        result = _run(profiles or [], force=force, accept=accept, on_server=use_server(server))
+        result = _run(profiles or [], force=force, accept=accept, on_server=use_server(server, settings))
         if as_json:
             show_json([report_json(report) for report in result.reports])
         else:

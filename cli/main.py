@@ -46,6 +46,10 @@ COMMANDS = {
     "deleted": "List the notes that were deleted, however they went, search them, or write them as files that Anki "
     "imports.",
     "key": "Who can open an encrypted repository: its key slots.",
+    "up": "Back up every profile each half hour, and bring up the pages from which to look, start runs and restore.",
+    "down": "End what `recollect up` started: first the worker with its runs, then the server.",
+    "status": "Show whether all is up, and how each profile stands: its last backup, its next one, and what is wrong.",
+    "service": "Start `recollect up` whenever you log in: by systemd, launchd or the Task Scheduler.",
     "sample": "Make a base folder with two sample profiles, to try things out on.",
 }
 """Each is a function of that name, or a group of commands, in the module of that name beside this one.

@@ -55,7 +55,8 @@ OnServer = Annotated[
         "--server/--no-server",
         metavar="",
         show_default=False,
-        help="Run as a flow on the Prefect server that PREFECT_API_URL names, or not. Default: on it if it answers.",
+        help="Run as a flow on the Prefect server that PREFECT_API_URL names, or on that of `recollect up`, or not. "
+        "Default: on it if it answers.",
     ),
 ]
 Daily = Annotated[

@@ -117,7 +117,7 @@ def restore(
     target = NewProfile(new_profile) if new_profile is not None else to
     if in_place and not (plan or yes or is_anyone_there()):
         raise usage("Restoring in place wants to be confirmed: answer at a terminal, or pass --yes.")
-    with session(config, base=base, repo=repo):
+    with session(config, base=base, repo=repo) as settings:
         wanted = wanted_from(only or (), exact_media=media is MediaFate.EXACT, partial=partial, hold_sync=hold_sync)
         if plan:
             planned = plan_restore(open_named(), profile, chosen, to=target, wanted=wanted, compared=True)
@@ -126,7 +126,8 @@ def restore(
             else:
                 show_text(planned.as_text())
             return
-        report = _run(profile, chosen, target, wanted, ask=in_place and not yes, on_server=use_server(server))
+        on_server = use_server(server, settings)
+        report = _run(profile, chosen, target, wanted, ask=in_place and not yes, on_server=on_server)
         show_restored(report, as_json=as_json)
 
 

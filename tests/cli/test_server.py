@@ -13,6 +13,7 @@ import pytest
 import typer
 
 from cli.server import use_server
+from recollect.settings import load_settings
 from tests.cli.desk import Desk, interrupted
 from tests.servers.prefect_server import PrefectServer, prefect_server
 from tests.servers.process import HOST, free_port
@@ -32,6 +33,7 @@ def answering() -> Iterator[str]:
         def do_GET(self) -> None:
             self.send_response(200 if self.path == "/api/health" else 404)
             self.end_headers()
+            self.wfile.write(b"true")
 
         def log_message(self, *_: object) -> None:
             """Quietly."""
@@ -54,9 +56,9 @@ def on_server(server: PrefectServer) -> Mapping[str, str]:
 
 def test_a_server_that_answers_is_used_unless_told_not_to(answering: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", answering)
-    assert use_server(None)
-    assert use_server(True)
-    assert not use_server(False)
+    assert use_server(None, load_settings())
+    assert use_server(True, load_settings())
+    assert not use_server(False, load_settings())
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://", "ftp://x/api", f"http://{HOST}:1/api", "http://[::1/api"])
@@ -64,17 +66,17 @@ def test_a_server_that_does_not_answer_is_done_without(
     url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", url)
-    assert not use_server(None)
+    assert not use_server(None, load_settings())
     assert "going on without it" in capsys.readouterr().err
     with pytest.raises(typer.Exit):
-        use_server(True)
+        use_server(True, load_settings())
 
 
 def test_a_password_in_the_servers_address_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"http://ada:hunter2@{HOST}:1/api")
-    use_server(None)
+    use_server(None, load_settings())
     assert "hunter2" not in capsys.readouterr().err
 
 
