@@ -80,6 +80,7 @@ def test_schedules_stand_in_the_time_zone_of_the_computer_and_really_plan_runs(p
 
 def test_a_schedule_that_makes_no_run_to_come_is_told_in_a_sentence(place: Workplace) -> None:
     place.register("Ada")
+    assert place.spoken_to(lambda: asyncio.run(schedules_that_plan_nothing(60))) is None
     place.reschedule("prune", {"rrule": "DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=1", "timezone": "UTC"})
     told = place.spoken_to(lambda: asyncio.run(schedules_that_plan_nothing(8)))
     place.edit("prune", paused=True)

@@ -85,9 +85,9 @@ class Workplace(Home):
         """What the server answers; it is asked again while its database is locked."""
 
         def answered() -> httpx.Response | None:
-            answer = httpx.request(
-                method, f"{self.server.api_url}/{path}", json={} if content is None else content, timeout=60
-            )
+            url, sent = f"{self.server.api_url}/{path}", {} if content is None else content
+            # The server itself waits a minute for its database.
+            answer = httpx.request(method, url, json=sent, timeout=_WITHIN_S)
             return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer
 
         answer = until(answered)
