@@ -60,8 +60,9 @@ def server_environment(inherited: Mapping[str, str], home: Home, port: int) -> d
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": _LEASE_S,
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
-        # The second version of the pages asks a host of others for its configuration.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        # Prefect's own kinds of blocks bring pictures from hosts of others; `register` adds the useful ones bare.
+        "PREFECT_SERVER_REGISTER_BLOCKS_ON_START": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }
 

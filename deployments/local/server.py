@@ -38,7 +38,7 @@ class ServerNotUp(RecollectError):
 def start_server(home: Home, port: int, inherited: Mapping[str, str]) -> Child:
     """Start the server; it answers after some seconds."""
     environment = server_environment(inherited, home, port)
-    return start(SERVER, ["prefect", "server", "start"], home, environment)
+    return start(SERVER, ["deployments.local.serving"], home, environment)
 
 
 def wait_until_well(
