@@ -6,7 +6,7 @@ export DO_NOT_TRACK := 1
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup backup up test bench lint torture lock clean
+.PHONY: help setup backup up test bench pictures lint torture lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,10 @@ test: $(VENV)/installed-dev ## Run the tests, on all processors
 
 torture: $(VENV)/installed-dev ## Run the long tests
 	$(BIN)/python -m pytest -m torture --timeout=3600
+
+pictures: $(VENV)/installed-dev ## Take the pictures of the README and the guides anew
+	mkdir -p docs/pictures
+	RECOLLECT_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest tests/browser
 
 bench: $(VENV)/installed-dev ## Measure beside restic, borg and rclone (SIZE=small|medium|large ROUNDS=3)
 	$(BIN)/python -m bench --size $(or $(SIZE),medium) --rounds $(or $(ROUNDS),3)
