@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import pytest
 from deployments.catalog import deployment_name
 from deployments.local.home import Home
 from deployments.local.lock import holder
+from deployments.local.worker import RUNS_AT_ONCE
+from flows.restore import STOP
 from tests.cli.desk import RECOLLECT, Desk
 from tests.deployments.local.until import eventually
 from tests.flows.chains.house import copy_base
@@ -208,6 +211,30 @@ def test_a_backup_from_the_command_line_runs_on_the_server_without_naming_it(up:
     (report,) = ran.json
     assert httpx.get(f"{up.url}/api/flow_runs/{report['flow_run']}", timeout=30).status_code == 200
     assert "Running on" not in up.desk.run("backup", "Ada", "--no-server").err
+
+
+def test_of_many_runs_at_once_the_last_waits_for_its_turn(up: Lived) -> None:
+    restore = deployment(up, "restore-profile")["id"]
+    wanted = {"parameters": {"profile": "Ada", "in_place": True}}
+    runs = [up.asked(f"deployments/{restore}/create_flow_run", wanted)["id"] for _ in range(RUNS_AT_ONCE + 1)]
+
+    def known(run: str) -> dict[str, Any]:
+        found: dict[str, Any] = httpx.get(f"{up.url}/api/flow_runs/{run}", timeout=30).json()
+        return found
+
+    def asking() -> list[str]:
+        return [run for run in runs if known(run)["state_type"] == "PAUSED"]
+
+    def answered(run: str) -> dict[str, Any]:
+        up.asked(f"flow_runs/{run}/resume", {"run_input": {"answer": STOP}})
+        return ended(up, run)
+
+    first, *others = eventually(lambda: found if len(found := asking()) == RUNS_AT_ONCE else None)
+    done = answered(first)
+    (last,) = set(runs) - {first, *others}
+    eventually(lambda: last in asking())
+    assert datetime.fromisoformat(known(last)["start_time"]) > datetime.fromisoformat(done["end_time"])
+    assert {answered(run)["state_name"] for run in (*others, last)} == {"Skipped"}
 
 
 @pytest.mark.parametrize("process", ["worker", "server"])
