@@ -753,7 +753,11 @@ def test_archived_notes_come_back_through_ankis_own_import(house: House, tmp_pat
     assert ('"Constantinople", since 1930', "Istanbul<br><i>renamed</i>") in back
 
 
-def test_runs_of_one_profile_at_the_same_time_do_not_get_in_each_others_way(house: House, tmp_path: Path) -> None:
+def test_runs_of_one_profile_at_the_same_time_do_no_harm_where_nothing_can_be_locked(
+    house: House, tmp_path: Path
+) -> None:
+    house.state.mkdir()
+    (house.state / "under-way").write_text("a file in the way of the locks")
     back_up_well()
     add_note(house.collection(), "before all of them")
     with ThreadPoolExecutor(4) as pool:
