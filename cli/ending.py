@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import typer
 
-from cli.output import say, say_trouble
+from cli.output import say, say_trouble, show_json, show_text
 from cli.session import Exit
 from storage.format.audit_row import Outcome, row_values
 from tasks.audit import Report
@@ -19,6 +19,23 @@ def leave(reports: Iterable[Report]) -> None:
         raise typer.Exit(Exit.FAILED)
     if Outcome.SKIPPED in outcomes:
         raise typer.Exit(Exit.SKIPPED)
+
+
+def end_with(report: Report, as_json: Mapping[str, object] | None = None) -> None:
+    """Tell how the one thing that was asked for ended, in JSON where there is some, and end the command so.
+
+    Whatever was not done counts as failed, also what somebody said no to.
+    """
+    if as_json is not None:
+        show_json(as_json)
+    if report.outcome is not Outcome.COMPLETED:
+        say_trouble(report.message)
+    elif as_json is None:
+        show_text(report.message)
+    for remark in report.remarks:
+        say(remark)
+    if report.outcome is not Outcome.COMPLETED:
+        raise typer.Exit(Exit.FAILED)
 
 
 def report_json(report: Report) -> dict[str, object]:

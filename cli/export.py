@@ -6,14 +6,12 @@ from typing import Annotated
 
 import typer
 
-from cli.ending import leave, report_json
+from cli.ending import end_with, report_json
 from cli.options import AsJson, Base, Config, Repo
-from cli.output import say, say_trouble, show_json, show_text
 from cli.progress import progress_bars
 from cli.session import session
 from flows.chains.export import export as export_chain
 from profiles.packages.layout import Layout
-from storage.format.audit_row import Outcome
 
 
 def export(
@@ -62,12 +60,4 @@ def export(
                 layout=Layout.LEGACY2 if legacy else Layout.LATEST,
                 overwrite=overwrite,
             )
-        if as_json:
-            show_json(report_json(report))
-        if report.outcome is not Outcome.COMPLETED:
-            say_trouble(report.message)
-        elif not as_json:
-            show_text(report.message)
-        for remark in report.remarks:
-            say(remark)
-        leave([report])
+        end_with(report, report_json(report) if as_json else None)

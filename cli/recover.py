@@ -8,14 +8,13 @@ from typing import Annotated
 import typer
 
 from cli.asking import ask_yes, is_anyone_there
-from cli.ending import report_json
+from cli.ending import end_with, report_json
 from cli.options import AsJson, Base, Config, Repo, path_named
-from cli.output import say, say_trouble, show_json, show_text
+from cli.output import say
 from cli.progress import progress_bars
-from cli.session import Exit, session, usage
+from cli.session import session, usage
 from flows.chains.recover import RecoverPlan, Recovery
 from flows.chains.recover import recover as recover_chain
-from storage.format.audit_row import Outcome
 from tasks.audit import Report
 from tasks.find_notes import Wanted
 
@@ -97,16 +96,7 @@ def recover(
                 overwriting=overwrite,
                 confirmed=_show_plan if yes else _confirmed,
             )
-        if as_json:
-            show_json(_as_json(report, recovery))
-        if report.outcome is not Outcome.COMPLETED:
-            say_trouble(report.message)
-        elif not as_json:
-            show_text(report.message)
-        for remark in report.remarks:
-            say(remark)
-        if report.outcome is not Outcome.COMPLETED:
-            raise typer.Exit(Exit.FAILED)
+        end_with(report, _as_json(report, recovery) if as_json else None)
 
 
 def _show_plan(plan: RecoverPlan) -> bool:

@@ -10,17 +10,16 @@ import typer
 
 from cli.asking import ask_yes, is_anyone_there
 from cli.diff import collection_json
-from cli.ending import report_json
+from cli.ending import end_with, report_json
 from cli.options import AsJson, Base, Config, OnServer, Repo, path_named
-from cli.output import say, say_trouble, show_json, show_text
+from cli.output import say, show_json, show_text
 from cli.progress import progress_bars
 from cli.server import use_server
-from cli.session import Exit, session, usage
+from cli.session import session, usage
 from flows.chains.restore import decline_restore
 from flows.chains.restore import restore as restore_chain
 from flows.chains.restore_plan import NewProfile, RestorePlan, Target, Wanted, plan_restore, wanted_from
 from profiles.install_media import MediaAction
-from storage.format.audit_row import Outcome
 from tasks.audit import Report
 from tasks.catalog import LATEST
 from tasks.repositories import open_named
@@ -128,21 +127,7 @@ def restore(
             return
         on_server = use_server(server, settings)
         report = _run(profile, chosen, target, wanted, ask=in_place and not yes, on_server=on_server)
-        show_restored(report, as_json=as_json)
-
-
-def show_restored(report: Report, *, as_json: bool) -> None:
-    """Tell how a restore ended, and end the command so."""
-    if as_json:
-        show_json(report_json(report))
-    if report.outcome is not Outcome.COMPLETED:
-        say_trouble(report.message)
-    elif not as_json:
-        show_text(report.message)
-    for remark in report.remarks:
-        say(remark)
-    if report.outcome is not Outcome.COMPLETED:
-        raise typer.Exit(Exit.FAILED)
+        end_with(report, report_json(report) if as_json else None)
 
 
 def _run(profile: str, snapshot: str, to: Target, wanted: Wanted, *, ask: bool, on_server: bool) -> Report:

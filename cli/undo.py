@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from cli.asking import is_anyone_there
+from cli.ending import end_with, report_json
 from cli.options import AsJson, Base, Config, Repo
 from cli.progress import progress_bars
-from cli.restore import confirm_plan, show_plan, show_restored
+from cli.restore import confirm_plan, show_plan
 from cli.session import session, usage
 from flows.chains.undo import undo as undo_chain
 
@@ -35,4 +36,4 @@ def undo(
     with session(config, base=base, repo=repo):
         with progress_bars():
             report = undo_chain(profile, confirmed=show_plan if yes else confirm_plan)
-        show_restored(report, as_json=as_json)
+        end_with(report, report_json(report) if as_json else None)
