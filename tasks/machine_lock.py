@@ -52,7 +52,10 @@ class MachineLock:
         os.close(self._descriptor)
 
     def take(self, note: bytes, *, alone: bool) -> bool:
-        """Try to take the lock, alone or beside others that share it; whether it could be had."""
+        """Try to take the lock, alone or beside others that share it; whether it could be had.
+
+        An empty note leaves the one that is there.
+        """
         try:
             self._given_back = _locked(self._descriptor, alone=alone)
         except OSError as error:
@@ -62,7 +65,8 @@ class MachineLock:
         self._note = note[:LONGEST_NOTE]
         # A full disk costs the note alone.
         with contextlib.suppress(OSError):
-            self._write(self._note)
+            if self._note:
+                self._write(self._note)
         return True
 
     def note(self) -> bytes:
