@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.cli.desk import Desk
-from tests.flows.chains.house import copy_base, sample_base
+from tests.flows.chains.house import copy_base, opened, sample_base
 from tests.servers.browser import Browser, browser
 from tests.servers.prefect_server import PROJECT
 from tests.servers.process import HOST, free_port
@@ -32,11 +33,13 @@ PAGES = ("Dashboard", "Runs", "Flows", "Deployments", "Work Pools", "Blocks", "V
 
 
 @pytest.fixture(scope="module")
-def desk(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+def desk(sample_base: Path) -> Iterator[Desk]:
     """Ada's and Ben's computer, which goes by the name laptop."""
-    made = Desk(tmp_path_factory.mktemp("desk"), {"RECOLLECT_HOST": "laptop", "PYTHONPATH": str(PROJECT)})
-    copy_base(sample_base, made.base)
-    return made
+    # A short path, for pages and pictures show it.
+    with tempfile.TemporaryDirectory(prefix="ada-", ignore_cleanup_errors=True) as home:
+        made = Desk(Path(home), {"RECOLLECT_HOST": "laptop", "PYTHONPATH": str(PROJECT)})
+        copy_base(sample_base, made.base)
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,11 @@ def choose(page: Page, title: str, choice: str) -> None:
     page.locator(".p-select-option", has_text=choice).click()
 
 
+def notes_in(collection: Path) -> list[int]:
+    with opened(collection) as anki:
+        return sorted(anki.find_notes(""))
+
+
 def to_run(window: Browser, name: str) -> Page:
     """To the page of a run, as soon as it goes by its name; lists of runs are drawn anew only now and then."""
     wanted = {"flow_runs": {"name": {"any_": [name]}}}
@@ -130,7 +138,10 @@ def test_a_restore_shows_its_plan_waits_for_an_answer_and_brings_the_profile_bac
     window: Browser, desk: Desk, picture: Callable[[str], None]
 ) -> None:
     collection = desk.base / "Ada" / "collection.anki2"
-    collection.write_bytes(b"what a broken disk left")
+    before = notes_in(collection)
+    with opened(collection) as anki:
+        anki.remove_notes(anki.find_notes("deck:Geography"))
+    assert len(left := notes_in(collection)) < len(before)
 
     page = to_form(window, "restore-profile")
     choose(page, "Profile", "Ada")
@@ -139,7 +150,7 @@ def test_a_restore_shows_its_plan_waits_for_an_answer_and_brings_the_profile_bac
     page.get_by_role("button", name="Submit").click()
     page = to_run(window, "Ada from latest")
     expect(page.get_by_text("Paused", exact=True).first).to_be_visible(timeout=RUN_WITHIN_MS)
-    assert collection.read_bytes() == b"what a broken disk left"
+    assert notes_in(collection) == left
 
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("Restore this?").first).to_be_visible()
@@ -149,7 +160,7 @@ def test_a_restore_shows_its_plan_waits_for_an_answer_and_brings_the_profile_bac
     page.get_by_role("button", name="Submit").click()
     expect(page.get_by_text("Completed", exact=True).first).to_be_visible(timeout=RUN_WITHIN_MS)
     picture("restored")
-    assert collection.read_bytes()[:15] == b"SQLite format 3"
+    assert notes_in(collection) == before
     assert "restore" in desk.run("audit").out
 
 
