@@ -11,8 +11,8 @@ from prefect.states import Completed
 
 from deployments.catalog import this_machine
 from deployments.registering import Registered, register
-from flows.right_computer import refuse_runs_of_another_computer
-from flows.states import in_a_state, tell
+from flows.running.right_computer import refuse_runs_of_another_computer
+from flows.running.states import in_a_state, tell
 from recollect.settings import load_settings
 
 

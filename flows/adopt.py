@@ -8,11 +8,11 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.announcing import announce_many
 from flows.chains.adopt import adopt
-from flows.parameters import ProfileName, RepositoryName
-from flows.run_names import name_of_profiles
-from flows.states import in_a_state, keep, state_of_many, tell
+from flows.form.parameters import ProfileName, RepositoryName
+from flows.form.run_names import name_of_profiles
+from flows.report.announcing import announce_many
+from flows.running.states import in_a_state, keep, state_of_many, tell
 from profiles.errors import SourceUnreadable
 from storage.format.audit_row import Outcome
 

@@ -8,9 +8,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.chains.backup import back_up
-from flows.parameters import ProfileName, RepositoryName
-from flows.right_computer import refuse_runs_of_another_computer
-from flows.states import in_a_state, state_of
+from flows.form.parameters import ProfileName, RepositoryName
+from flows.running.right_computer import refuse_runs_of_another_computer
+from flows.running.states import in_a_state, state_of
 
 
 @flow(name="back-up-profile", flow_run_name="{profile}", persist_result=False)

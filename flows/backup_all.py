@@ -7,13 +7,13 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.announcing import announce_many
 from flows.backup import back_up_profile
 from flows.chains.backup import back_up_several
-from flows.parameters import AtOnce, ProfileName, RepositoryName
+from flows.form.parameters import AtOnce, ProfileName, RepositoryName
+from flows.report.announcing import announce_many
 from flows.report.progress import for_runs_within
-from flows.side_by_side import side_by_side
-from flows.states import in_a_state, keep, report_of, state_of_many, tell
+from flows.running.side_by_side import side_by_side
+from flows.running.states import in_a_state, keep, report_of, state_of_many, tell
 from recollect.progress import listening
 from tasks.audit import Report
 

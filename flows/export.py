@@ -9,8 +9,8 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from flows.chains.export import export
-from flows.parameters import PackageLayout, ProfileName, RepositoryName, SnapshotChoice, TargetAddress
-from flows.states import in_a_state, state_of
+from flows.form.parameters import PackageLayout, ProfileName, RepositoryName, SnapshotChoice, TargetAddress
+from flows.running.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 from profiles.packages.layout import Layout
 

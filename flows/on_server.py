@@ -9,7 +9,7 @@ from flows.backup_all import back_up_all
 from flows.chains.backup import BackupOfAll
 from flows.chains.restore_plan import ALL, NewProfile, Target, Wanted
 from flows.restore import restore_profile
-from flows.states import kept, report_of
+from flows.running.states import kept, report_of
 from tasks.audit import Report
 
 

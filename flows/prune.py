@@ -7,12 +7,12 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows.announcing import announce_many, show_repository
 from flows.chains import prune as chain
 from flows.chains.sweep import sweep
-from flows.parameters import ProfileName, RepositoryName
-from flows.run_names import name_of_profiles
-from flows.states import in_a_state, state_of_many, tell
+from flows.form.parameters import ProfileName, RepositoryName
+from flows.form.run_names import name_of_profiles
+from flows.report.announcing import announce_many, show_repository
+from flows.running.states import in_a_state, state_of_many, tell
 
 
 @flow(name="prune", flow_run_name=name_of_profiles, persist_result=False)

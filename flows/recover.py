@@ -8,11 +8,11 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows.asking import Question, as_code, asked, fitted
 from flows.chains.recover import RecoverPlan, recover
-from flows.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
-from flows.paths import full_path
-from flows.states import in_a_state, state_of
+from flows.form.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
+from flows.form.paths import full_path
+from flows.running.asking import Question, as_code, asked, fitted
+from flows.running.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 from tasks.find_notes import Wanted
 

@@ -8,12 +8,12 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 
-from flows.asking import Question, as_code, asked, fitted
 from flows.chains.restore import restore
 from flows.chains.restore_plan import NewProfile, RestorePlan, Target, wanted_from
-from flows.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
-from flows.paths import full_path
-from flows.states import in_a_state, state_of
+from flows.form.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
+from flows.form.paths import full_path
+from flows.running.asking import Question, as_code, asked, fitted
+from flows.running.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 from storage.errors import SnapshotUnknown
 from storage.repository import Repository

@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows.chains import verify as chain
-from flows.parameters import RepositoryName
-from flows.states import in_a_state, state_of
+from flows.form.parameters import RepositoryName
+from flows.running.states import in_a_state, state_of
 from storage.checking.verification import Scope
 
 Percent = Annotated[float, Field(gt=0, le=100)]

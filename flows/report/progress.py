@@ -20,7 +20,7 @@ from prefect.context import FlowRunContext
 from flows.report.markdown import count, plain
 from flows.report.page import page_key
 from flows.report.showing import patient_client
-from flows.side_by_side import turn
+from flows.running.side_by_side import turn
 from recollect.progress import Progress, Stage, current_progress, listening
 from recollect.units import size
 

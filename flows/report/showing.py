@@ -25,7 +25,7 @@ from prefect.context import FlowRunContext
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from flows.report.page import Page
-from flows.side_by_side import turn
+from flows.running.side_by_side import turn
 
 _PATIENCE_S = 5.0
 _RETRIES = 2

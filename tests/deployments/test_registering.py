@@ -259,7 +259,7 @@ def test_an_address_is_kept_as_a_secret_of_the_server_and_forgotten_when_it_is_n
 
 
 def heard(place: Workplace, event: str, profile: str, **payload: str) -> None:
-    """Let the server hear of how a backup ended, in the words of flows/events.py."""
+    """Let the server hear of how a backup ended, in the words of flows/report/events.py."""
     about = {
         "prefect.resource.id": f"recollect.profile.{profile}",
         "prefect.resource.name": profile,

@@ -22,9 +22,9 @@ from tests.servers.prefect_server import PrefectServer
 
 _ASKED_WITHIN_S = 60.0
 
-QUICKLY = "import flows.asking\nflows.asking._POLL_S = 0.1\n"
+QUICKLY = "import flows.running.asking\nflows.running.asking._POLL_S = 0.1\n"
 BACKED_UP = "back_up_profile('Ada')\n"
-NO_TIME = "flows.asking._MINUTE_S = 1.5\n"
+NO_TIME = "flows.running.asking._MINUTE_S = 1.5\n"
 IN_PLACE = "end(restore_profile('Ada', in_place=True, return_state=True))\n"
 RECOVER = (
     "from flows.recover import recover_notes\n"

@@ -198,7 +198,7 @@ def test_what_a_flow_found_out_survives_a_server_that_hands_back_the_bare_state(
     printed = home.printed(
         "from flows.backup import back_up_profile\n"
         "from flows.on_server import back_up_all_on_server, restore_on_server\n"
-        "from flows.states import report_of\n"
+        "from flows.running.states import report_of\n"
         "from prefect.client.orchestration import get_client\n"
         "state = back_up_profile('Ada', return_state=True)\n"
         "with get_client(sync_client=True) as client:\n"

@@ -10,8 +10,8 @@ import pytest
 from prefect import flow
 from prefect.exceptions import TerminationSignal
 
-import flows.side_by_side
-from flows.side_by_side import SideBySide, side_by_side, turn
+import flows.running.side_by_side
+from flows.running.side_by_side import SideBySide, side_by_side, turn
 from recollect.progress import SILENT, current_progress, listening
 
 Handler = Callable[[httpx.Request], httpx.Response]
@@ -96,7 +96,7 @@ def test_a_request_without_an_answer_ends_the_turn_with_the_next_one_or_with_the
         client(runs, unreachable).get("/")
     client(runs, answering).get("/")
     assert asked_by_another()
-    monkeypatch.setattr(flows.side_by_side, "_created", created)
+    monkeypatch.setattr(flows.running.side_by_side, "_created", created)
     with pytest.raises(httpx.ConnectError):
         runs.run(never, {}, "Ada")
     assert asked_by_another()
@@ -118,7 +118,7 @@ def test_a_request_that_the_server_had_no_time_for_is_to_be_made_again_at_once_b
 def test_runs_that_are_to_stop_do_so_where_they_tell_how_far_they_are_and_no_other_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(flows.side_by_side, "SyncClientContext", _NoClient)
+    monkeypatch.setattr(flows.running.side_by_side, "SyncClientContext", _NoClient)
     with listening(SILENT), side_by_side() as runs, current_progress().stage("work", 2) as stage:
         stage.advance(1)
         runs.stop()

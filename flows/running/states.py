@@ -14,8 +14,8 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterTypeError
 from prefect.states import Completed, Failed
 
-from flows.announcing import announce
-from flows.events import emit_failure
+from flows.report.announcing import announce
+from flows.report.events import emit_failure
 from flows.report.progress import shown_progress
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from prefect.states import Cancelling, Paused, Running
 
-from flows import asking
-from flows.asking import Question, as_code, asked, fitted
 from flows.chains.confirming import Unanswered
+from flows.running import asking
+from flows.running.asking import Question, as_code, asked, fitted
 
 
 class Clock:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from flows import events
+from flows.report import events
 from flows.report.outcome import many_outcomes_page, outcome_page
 from flows.report.page import Page
 from flows.report.pictures import profile_pictures_page, repository_pictures_page
