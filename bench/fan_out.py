@@ -32,7 +32,7 @@ import httpx
 from bench.postgres import postgres
 from profiles.sample import make_sample_base_folder
 from tests.servers import prefect_server as servers
-from tests.servers.prefect_server import PROJECT, PrefectServer, prefect_server, running
+from tests.servers.prefect_server import OURS, PREFECTS, PROJECT, PrefectServer, prefect_server, running
 
 _ROUNDS: Final = ("new", "changed", "unchanged")
 _POOL: Final = "fan-out"
@@ -223,7 +223,10 @@ def _asked(server: PrefectServer, what: str, wanted: Mapping[str, Any]) -> Any:
 def _server(work: Path, database: str | None) -> Iterator[PrefectServer]:
     plain = servers.prefect_environment
     kept = {"PREFECT_API_DATABASE_CONNECTION_URL": database} if database else {}
-    with patch.object(servers, "prefect_environment", lambda home: plain(home) | kept), prefect_server(work) as started:
+    with (
+        patch.object(servers, "prefect_environment", lambda home: plain(home) | kept),
+        prefect_server(work, PREFECTS if database else OURS) as started,
+    ):
         yield started
 
 

@@ -27,8 +27,21 @@ __all__ = ["sample_base"]
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows sends no signals to other processes")
 
+GUARD = PROJECT / "tests" / "deployments" / "local" / "guard"
+TRIED = "tried.log"
+"""Where each try of a process to speak to another computer is written down."""
 PICTURES = "RECOLLECT_TEST_PICTURES"
 RUN_WITHIN_MS = 90_000
+LINKED_TO = (
+    "/blocks/catalog",
+    "/blocks/catalog/recollect-repository/create",
+    "/work-pools/create",
+    "/automations/create",
+    "/concurrency-limits",
+    "/settings",
+    "/v2/",
+    "/v2/blocks/catalog",
+)
 PAGES = ("Dashboard", "Runs", "Flows", "Deployments", "Work Pools", "Blocks", "Variables", "Automations", "Event Feed")
 
 
@@ -37,7 +50,8 @@ def desk(sample_base: Path) -> Iterator[Desk]:
     """Ada's and Ben's computer, which goes by the name laptop."""
     # A short path, for pages and pictures show it.
     with tempfile.TemporaryDirectory(prefix="ada-", ignore_cleanup_errors=True) as home:
-        made = Desk(Path(home), {"RECOLLECT_HOST": "laptop", "PYTHONPATH": str(PROJECT)})
+        guarded = {"PYTHONPATH": f"{GUARD}{os.pathsep}{PROJECT}", "RECOLLECT_TEST_GUARD": str(Path(home) / TRIED)}
+        made = Desk(Path(home), {"RECOLLECT_HOST": "laptop", **guarded})
         copy_base(sample_base, made.base)
         yield made
 
@@ -164,11 +178,13 @@ def test_a_restore_shows_its_plan_waits_for_an_answer_and_brings_the_profile_bac
     assert "restore" in desk.run("audit").out
 
 
-def test_no_page_asks_for_anything_on_another_host(window: Browser) -> None:
+def test_no_page_asks_for_anything_on_another_host_nor_lets_the_server_do_so(window: Browser, desk: Desk) -> None:
     for name in PAGES:
         page = window.open("/dashboard")
         page.locator(".p-context-nav-item", has_text=re.compile(rf"^\s*{name}\s*$")).click()
         page.wait_for_load_state("networkidle")
-    for path in ("/blocks/catalog", "/settings", "/concurrency-limits", "/v2/", "/v2/blocks/catalog"):
+    for path in LINKED_TO:
         window.open(path)
+    assert "process" in window.open("/api/collections/views/aggregate-worker-metadata").content()
     assert window.asked_elsewhere == set()
+    assert not (desk.home / TRIED).exists(), (desk.home / TRIED).read_text()

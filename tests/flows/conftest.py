@@ -9,14 +9,14 @@ import pytest
 
 from tests.flows.chains.house import copy_base, sample_base
 from tests.flows.on_prefect import Home
-from tests.servers.prefect_server import PrefectServer, prefect_server
+from tests.servers.prefect_server import OURS, PrefectServer, prefect_server
 
 __all__ = ["sample_base"]
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with prefect_server(tmp_path_factory.mktemp("prefect")) as started:
+    with prefect_server(tmp_path_factory.mktemp("prefect"), OURS) as started:
         yield started
 
 

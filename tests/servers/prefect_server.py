@@ -1,4 +1,7 @@
-"""A real Prefect server for tests: `prefect server start` on a free port of 127.0.0.1, with a home of its own."""
+"""A real Prefect server for tests, on a free port of 127.0.0.1 and with a home of its own.
+
+It is the one that people start who have a server of their own, or the one that `recollect up` starts.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,17 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from tests.servers.prefect_database import bring_database
 from tests.servers.process import HOST, ServerProcess, free_port
 
 PROJECT = Path(__file__).parents[2]
-# The first start writes the whole database schema, which takes most of this on a busy machine.
 _HEALTHY_WITHIN_S = 120.0
 _ENDED_WITHIN_S = 15.0
 
@@ -34,8 +37,12 @@ class PrefectServer:
         return f"http://{HOST}:{self.port}/api"
 
 
+PREFECTS = ("prefect", "server", "start")
+OURS = ("python", "-m", "deployments.local.serving")
+
+
 @contextmanager
-def prefect_server(scratch: Path) -> Iterator[PrefectServer]:
+def prefect_server(scratch: Path, program: Sequence[str] = PREFECTS) -> Iterator[PrefectServer]:
     """Start a server that keeps everything below `scratch`, and end it with the block."""
     port, home = free_port(), scratch / "prefect-home"
     home.mkdir(parents=True, mode=0o700)
@@ -44,8 +51,10 @@ def prefect_server(scratch: Path) -> Iterator[PrefectServer]:
         # `--port` alone would leave the pages calling the default port.
         "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_API_URL": f"http://{HOST}:{port}/api",
+        "PYTHONPATH": str(PROJECT),
     }
-    with running(["prefect", "server", "start"], scratch / "prefect-server.log", environment) as process:
+    bring_database(home, environment)
+    with running(program, scratch / "prefect-server.log", environment) as process:
         _wait_until_healthy(f"http://{HOST}:{port}/api/health", process, scratch / "prefect-server.log")
         yield PrefectServer(port, home, environment)
 
@@ -66,7 +75,7 @@ def prefect_environment(home: Path) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program of this environment until the block ends; its output goes to `log`."""
     program = str(Path(sys.executable).with_name(command[0]))
     with log.open("ab") as output:
