@@ -13,7 +13,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.flow_engine import run_flow
 from prefect.states import Pending, to_state_create
 
+from flows.running.signs_of_life import SignsOfLife, signs_of_life
 from recollect.progress import Progress, Stage, current_progress, listening
 
 _PATIENCE_S: Final = 20.0
@@ -37,9 +38,10 @@ _TRIES: Final = "recollect.tries"
 
 
 class SideBySide:
-    """What runs side by side share: the turns they take at the server, and the wish that they end."""
+    """What runs side by side share: the turns they take at the server, their signs of life, the wish that they end."""
 
-    def __init__(self) -> None:
+    def __init__(self, signs: SignsOfLife | None = None) -> None:
+        self._signs = signs
         self._turn = threading.Lock()
         self._mine = threading.local()
         self._stopped = threading.Event()
@@ -51,9 +53,9 @@ class SideBySide:
         """
         self.stop_if_wanted()
         try:
-            ended = run_flow(
-                flow, flow_run=_created(flow, parameters, name), parameters=parameters, return_type="state"
-            )
+            created = _created(flow, parameters, name)
+            with self._signs.of(flow, created) if self._signs else nullcontext():
+                ended = run_flow(flow, flow_run=created, parameters=parameters, return_type="state")
         finally:
             self._end_request()
         assert isinstance(ended, State)
@@ -110,19 +112,20 @@ _present: ContextVar[SideBySide | None] = ContextVar("side_by_side", default=Non
 @contextmanager
 def side_by_side() -> Iterator[SideBySide]:
     """Let flows run side by side within the run that goes on now, in threads that have a copy of this context."""
-    runs = SideBySide()
-    settings = {
-        "event_hooks": {"request": [runs.before_request], "response": [runs.after_request]},
-        # The server closes a connection on which it refused a request, and the next one on it would fail.
-        "limits": httpx.Limits(max_keepalive_connections=0),
-        "timeout": _PATIENCE_S,
-    }
-    token = _present.set(runs)
-    try:
-        with SyncClientContext(httpx_settings=settings), listening(_Stoppable(current_progress(), runs)):
-            yield runs
-    finally:
-        _present.reset(token)
+    with signs_of_life() as signs:
+        runs = SideBySide(signs)
+        settings = {
+            "event_hooks": {"request": [runs.before_request], "response": [runs.after_request]},
+            # The server closes a connection on which it refused a request, and the next one on it would fail.
+            "limits": httpx.Limits(max_keepalive_connections=0),
+            "timeout": _PATIENCE_S,
+        }
+        token = _present.set(runs)
+        try:
+            with SyncClientContext(httpx_settings=settings), listening(_Stoppable(current_progress(), runs)):
+                yield runs
+        finally:
+            _present.reset(token)
 
 
 @contextmanager

@@ -80,15 +80,26 @@ class Run:
         return {artifact["key"]: artifact["data"] for artifact in found}
 
     def events(self, expected: int) -> list[dict[str, Any]]:
-        """The `expected` events of ours that name the run, in their order. They reach the server in their own time."""
-        wanted = {
-            "event": {"prefix": ["recollect."]},
-            "related": {"id": [f"prefect.flow-run.{self.id}"]},
-            "order": "ASC",
-        }
+        """The `expected` events of ours that name the run, in their order."""
+        return self._heard({"event": {"prefix": ["recollect."]}, "related": {"id": [self._resource]}}, expected)
+
+    def signs_of_life(self, expected: int) -> list[dict[str, Any]]:
+        """The `expected` events that tell that the run goes on, in their order."""
+        return self._heard(
+            {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": {"id": [self._resource]}}, expected
+        )
+
+    @property
+    def _resource(self) -> str:
+        return f"prefect.flow-run.{self.id}"
+
+    def _heard(self, wanted: dict[str, Any], expected: int) -> list[dict[str, Any]]:
+        """Events reach the server in their own time."""
         deadline = time.monotonic() + _RECORDED_WITHIN_S
         while True:
-            answer = httpx.post(f"{self.server.api_url}/events/filter", json={"filter": wanted}, timeout=30)
+            answer = httpx.post(
+                f"{self.server.api_url}/events/filter", json={"filter": wanted | {"order": "ASC"}}, timeout=30
+            )
             answer.raise_for_status()
             found: list[dict[str, Any]] = answer.json()["events"]
             if len(found) >= expected or time.monotonic() > deadline:

@@ -91,6 +91,7 @@ def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_
         "def defective(work, **options):\n"
         "    return 1 / 0 if work.profile.name == 'Emil' else snapshot(work, **options)\n"
         "chain.snapshot = defective\n"
+        "without_heartbeats.__exit__(None, None, None)\n"
         "end(back_up_all(return_state=True))"
     )
 
@@ -112,6 +113,13 @@ def test_six_profiles_are_six_runs_and_neither_a_damaged_one_nor_a_defect_stops_
     assert {(row.profile, row.outcome, row.flow_run) for row in home.rows()} == {
         (name, Outcome(child.state.lower()), child.id) for name, child in children.items()
     }
+    # Each has shown signs of life, by which a run whose process was killed is found, and from one thread alone.
+    for child in children.values():
+        (sign,) = child.signs_of_life(expected=1)
+        named = {
+            about["prefect.resource.name"] for about in sign["related"] if about["prefect.resource.role"] == "flow"
+        }
+        assert "back-up-profile" in named
     # Known trouble is told in a sentence; a defect shows where it is.
     assert str(home.collection("Ben")) in children["Ben"].log()
     assert "Traceback" not in children["Ben"].log()
