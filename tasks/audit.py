@@ -78,6 +78,7 @@ class Audit:
     remarks: list[str] = field(default_factory=list)
     snapshots: tuple[Manifest, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _done: str | None = None
     _row: AuditRow | None = None
     _clock: float = field(default_factory=time.monotonic)
 
@@ -112,6 +113,13 @@ class Audit:
             column = f"seconds_{step}"
             self.columns[column] = self.columns.get(column, 0.0) + time.monotonic() - began
 
+    @contextmanager
+    def after(self, done: str | None) -> Iterator[None]:
+        """Let whatever ends the context early be told with what was `done` before; a clause without its full stop."""
+        self._done = done
+        yield
+        self._done = None
+
     def report(self) -> Report:
         """How it ended; known once the context of `audited` was left."""
         assert self._row is not None
@@ -129,6 +137,8 @@ class Audit:
         stored = self.columns.get("snapshot")
         if stored and self.action == "backup":
             self.message = f"The snapshot {stored} is stored, but what follows was not finished: {self.message}"
+        if self._done:
+            self.message = f"{self._done}: {self.message}"
 
     def end(self) -> None:
         """Fill in the row, as things stand."""
@@ -180,5 +190,8 @@ def audited(action: str, profile: str, repository: Repository) -> Iterator[Audit
     except BaseException as fault:
         audit.failed(fault)
         audit.close()
+        if not isinstance(fault, Exception):
+            # For whoever tells a person of it: how far this came is known here alone.
+            fault.add_note(audit.message or "")
         raise
     audit.close()

@@ -16,7 +16,6 @@ from profiles.errors import TargetUnusable
 from profiles.install_media import MediaAction, prepare_empty_target
 from profiles.media_trash import MEDIA_TRASH
 from profiles.new_profile import add_profile
-from recollect.errors import RecollectError
 from recollect.units import size
 from storage.errors import Damaged
 from storage.repository import Repository, SnapshotRef
@@ -161,14 +160,9 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
     audit.remarks += plan.media.remarks()
     if plan.wanted.media and plan.without_media:
         audit.remarks.append(f"Of media nothing was restored: {WITHOUT_MEDIA}. {MEDIA_ELSEWHERE}")
-    try:
+    done = f"The collection of the snapshot {plan.manifest.id} is restored in {plan.folder}, but not all of its media"
+    with audit.after(done if plan.wanted.collection else None):
         media = _restore_the_rest(repository, plan, audit)
-    except RecollectError as trouble:
-        done = (
-            f"The collection of the snapshot {plan.manifest.id} is restored in {plan.folder}, but not all of its media"
-        )
-        problem = f"{done}: {trouble.problem}" if plan.wanted.collection else trouble.problem
-        raise type(trouble)(problem, trouble.advice) from trouble
     if plan.profile:
         _remember_finished(repository, plan.profile, under_way)
     lacking = _lacking(plan, media)

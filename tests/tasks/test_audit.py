@@ -52,6 +52,26 @@ def test_an_action_leaves_one_row_with_what_it_noted(repository: Repository) -> 
     assert row.started_at <= row.finished_at
 
 
+def test_what_was_done_before_it_went_wrong_or_was_stopped_is_told_with_it(repository: Repository) -> None:
+    with audited("restore", "Ada", repository) as audit:
+        with audit.after("One is done"):
+            pass
+        raise StoreUnreachable("The disk is away", "Plug it in")
+    assert audit.report().message == "The disk is away. Plug it in."
+    with audited("restore", "Ada", repository) as audit, audit.after("One is done"):
+        raise StoreUnreachable("The disk is away", "Plug it in")
+    assert audit.report().message == "One is done: The disk is away. Plug it in."
+    with (
+        pytest.raises(KeyboardInterrupt) as stop,
+        audited("restore", "Ada", repository) as audit,
+        audit.after("One is done"),
+    ):
+        raise KeyboardInterrupt
+    told = "One is done: It was stopped from outside before it was done"
+    assert audit.report().message == told
+    assert stop.value.__notes__ == [told]
+
+
 def test_a_step_that_is_done_twice_counts_both_times_and_one_that_fails_counts_too(repository: Repository) -> None:
     with audited("backup", "Ada", repository) as audit:
         with audit.timed("upload"):
