@@ -11,18 +11,22 @@ from typing import Any, TypeVar
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ParameterTypeError
+from prefect.exceptions import ParameterTypeError, TerminationSignal
 from prefect.states import Completed, Failed
 
 from flows.report.announcing import announce
 from flows.report.events import emit_failure
 from flows.report.progress import shown_progress
+from flows.running.unheard import go_on_unheard
 from recollect.errors import RecollectError
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
 from tasks.step import running_flow_run_id
 
 T = TypeVar("T")
+
+_ENDED = "It was stopped from outside"
+_ADVICE = "Nothing is broken by that: start it again to have it done."
 
 _kept: dict[str, object] = {}
 """What the flows of this process found out, by the id of the run, until somebody asks for it."""
@@ -51,14 +55,20 @@ def state_of_many(reports: Sequence[Report], summary: str) -> State[Any]:
 def in_a_state(action: Callable[[], State[Any]], named: str | None = None) -> State[Any]:
     """Do what a flow does, and end in a state even if it goes wrong: known trouble in its sentence alone.
 
-    What goes wrong is told as an event of the action `named`, as it is in the audit table.
+    What goes wrong is told as an event of the action `named`, as it is in the audit table. A run that is told to end,
+    as one that somebody cancels, says in its log how far it came; whoever ended it gives it its state.
 
     A defect leaves its traceback in the log. It must not leave the flow: Prefect would pickle it, with whatever it
     holds, into its results, also of a flow that persists none (flow_engine.py, handle_exception).
     """
+    go_on_unheard()
     try:
         with shown_progress():
             return action()
+    except TerminationSignal as end:
+        how_far = dict.fromkeys(getattr(end, "__notes__", ())) or [_ENDED]
+        tell([f"{sentence}. {_ADVICE}" for sentence in how_far])
+        raise
     except RecollectError as trouble:
         keep(trouble)
         _tell_failure(named, trouble)
