@@ -102,8 +102,7 @@ def test_two_runs_of_a_profile_never_overlap_and_the_later_one_says_why_it_was_l
 def test_all_profiles_are_backed_up_now_each_as_a_run_of_its_own(place: Workplace) -> None:
     place.start("back-up-all", force=True)
     (run,) = until(lambda: place.runs("back-up-all") or None)
-    wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [run["id"]]}}}
-    children = {child["name"]: child["state_name"] for child in place.send("POST", "flow_runs/filter", wanted)}
+    children = {child["name"]: child["state_name"] for child in place.children_of(run["id"])}
 
     assert (run["state_name"], run["state"]["message"]) == ("Completed", "2 completed")
     assert children == {"Ada": "Completed", "Ben": "Completed"}

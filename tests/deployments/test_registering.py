@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty
-from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -20,6 +18,7 @@ from deployments.notifying import block_of
 from deployments.registering import GONE_TAG
 from deployments.self_check import schedules_that_plan_nothing
 from tasks.repository_block import RecollectRepository
+from tests.deployments.hastened import end_in_silence, hastened, sign_of_life
 from tests.deployments.workplace import Workplace, until
 from tests.servers.prefect_server import PrefectServer, prefect_server
 from tests.servers.webhook import Receiver, receiver
@@ -324,38 +323,13 @@ def test_a_run_of_which_nothing_is_heard_any_more_ends_as_crashed(place: Workpla
     flow = place.deployment("Ada on laptop")["flow_id"]
     # As within back-up-all: it has no deployment, and no tag.
     run = place.send("POST", "flow_runs/", {"flow_id": flow, "name": "Ada", "state": {"type": "RUNNING"}})
-    about = {"prefect.resource.id": f"prefect.flow-run.{run['id']}", "prefect.resource.name": "Ada"}
-    its_flow = {
-        "prefect.resource.id": f"prefect.flow.{flow}",
-        "prefect.resource.role": "flow",
-        "prefect.resource.name": "back-up-profile",
-    }
-
-    def ended_in_silence() -> dict[str, Any] | None:
-        place.emit("prefect.flow-run.heartbeat", about, its_flow)
-        with suppress(AssertionError):
-            return until(lambda: place.ended(run["id"]), within_s=30)
-        return None  # an automation that is new misses what comes in its first moment
 
     with hastened(place, ZOMBIES, 540):
-        ended = until(ended_in_silence)
+        sign_of_life(place, run["id"])
+        ended = end_in_silence(place, run["id"])
 
     assert ended["state_type"] == "CRASHED"
     assert "Nothing was heard of this run for nine minutes" in ended["state"]["message"]
-
-
-@contextmanager
-def hastened(place: Workplace, name: str, within_s: int) -> Iterator[None]:
-    """An automation of ours that waits for as long as that, in a copy that waits for ten seconds."""
-    found = place.automation(name)
-    assert found["trigger"]["within"] == within_s
-    trigger = {key: value for key, value in found["trigger"].items() if key != "id"} | {"within": 10}
-    copy = {"name": "Hastened", "description": "", "trigger": trigger, "actions": found["actions"]}
-    made = place.send("POST", "automations/", copy)
-    try:
-        yield
-    finally:
-        place.send("DELETE", f"automations/{made['id']}")
 
 
 def _told_while_ada_fails_and_ben_is_well(place: Workplace, notified: Receiver) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,9 +62,14 @@ class Workplace(Home):
         """Change a deployment, as its page in the UI does."""
         self.send("PATCH", f"deployments/{self.deployment(name)['id']}", changes)
 
-    def start(self, name: str, **parameters: Any) -> None:
-        """Ask for a run, as a form in the browser does. Raises httpx.HTTPStatusError when it is refused."""
-        self.send("POST", f"deployments/{self.deployment(name)['id']}/create_flow_run", {"parameters": parameters})
+    def start(self, name: str, environment: Mapping[str, str] | None = None, **parameters: Any) -> str:
+        """Ask for a run, as a form in the browser does; its id. Raises httpx.HTTPStatusError when it is refused."""
+        asked = {"parameters": parameters, "job_variables": {"env": dict(environment)} if environment else {}}
+        return str(self.send("POST", f"deployments/{self.deployment(name)['id']}/create_flow_run", asked)["id"])
+
+    def cancel(self, run: str) -> None:
+        """Cancel a run, as the button on its page does."""
+        self.send("POST", f"flow_runs/{run}/set_state", {"state": {"type": "CANCELLING", "name": "Cancelling"}})
 
     def reschedule(self, name: str, schedule: dict[str, Any]) -> None:
         """Change when a deployment runs, as its page in the UI does."""
@@ -71,10 +77,19 @@ class Workplace(Home):
         # Sent with the deployment, the scheduler takes it up within seconds; by itself, within a minute.
         self.edit(name, schedules=[{"slug": plan["slug"], "schedule": schedule}])
 
+    def run_of(self, run: str) -> dict[str, Any]:
+        """The run of that id."""
+        found: dict[str, Any] = self.send("GET", f"flow_runs/{run}")
+        return found
+
     def ended(self, run: str) -> dict[str, Any] | None:
         """The run of that id, once it has ended."""
-        found: dict[str, Any] = self.send("GET", f"flow_runs/{run}")
+        found = self.run_of(run)
         return found if found["state_type"] in _ENDED else None
+
+    def end_of(self, run: str) -> dict[str, Any]:
+        """The run of that id, as it ended."""
+        return until(lambda: self.ended(run), "the run goes on")
 
     def emit(self, event: str, about: dict[str, str], *related: dict[str, str], **payload: str) -> None:
         """Let the server hear of something."""
@@ -105,6 +120,17 @@ class Workplace(Home):
         found: list[dict[str, Any]] = self.send("POST", "flow_runs/filter", wanted)
         return found
 
+    def children_of(self, run: str) -> list[dict[str, Any]]:
+        """The runs that a run has started."""
+        wanted = {"flow_runs": {"parent_flow_run_id": {"any_": [run]}}}
+        found: list[dict[str, Any]] = self.send("POST", "flow_runs/filter", wanted)
+        return found
+
+    def log_of(self, run: str) -> str:
+        """What the page of a run shows as its log."""
+        lines = self.send("POST", "logs/filter", {"logs": {"flow_run_id": {"any_": [run]}}, "sort": "TIMESTAMP_ASC"})
+        return "\n".join(line["message"] for line in lines)
+
     def register(self, *profiles: str, host: str = HOST, **more: Any) -> Registered:
         """Register a computer with those profiles."""
         machine = Machine(host, "Europe/Berlin", profiles, **more)
@@ -130,16 +156,31 @@ def until(found: Callable[[], T | None], said: str = "", within_s: float = _WITH
 
 
 @contextmanager
-def workplace(server: PrefectServer, sample_base: Path, scratch: Path, notified: Receiver) -> Iterator[Workplace]:
+def workplace(
+    server: PrefectServer, sample_base: Path, scratch: Path, notified: Receiver | None = None
+) -> Iterator[Workplace]:
     """`prefect deploy --all`, then a worker in a folder that is none of ours; both as README has it."""
-    home = scratch / "home"
+    place = deployed(server, sample_base, scratch / "home", notified)
+    with working(place):
+        until(lambda: "Ben on laptop" in place.names(), "no worker made deployments of the profiles")
+        until(lambda: place.runs("refresh-deployments") or None)
+        yield place
+
+
+def deployed(server: PrefectServer, sample_base: Path, home: Path, notified: Receiver | None = None) -> Workplace:
+    """A home of whose deployments the server knows, and which has no worker yet."""
     copy_base(sample_base, home / "Anki2")
     (home / "recollect.toml").touch()
     place = Workplace(server, home, notified=notified)
     place.prefect("work-pool", "create", "recollect", "--type", "process")
     place.prefect("deploy", "--all", "--prefect-file", str(PROJECT / "prefect.yaml"))
     place.seen["deployed"] = place.names()
-    with running(["prefect", "worker", "start", "--pool", "recollect"], home / "worker.log", place.environment):
-        until(lambda: "Ben on laptop" in place.names(), "no worker made deployments of the profiles")
-        until(lambda: place.runs("refresh-deployments") or None)
-        yield place
+    return place
+
+
+@contextmanager
+def working(place: Workplace) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker for a home, until the block ends."""
+    command = ["prefect", "worker", "start", "--pool", "recollect"]
+    with running(command, place.folder / "worker.log", place.environment) as worker:
+        yield worker
