@@ -18,9 +18,9 @@ from cli.session import session
 from cli.tables import Column, show_table
 from flows.chains.deletions import deleted_notes, rescan_deletions
 from profiles.deletion_log import DeletedNote
-from profiles.install_media import prepare_empty_target
 from profiles.plain_text import plain_text
 from profiles.recovery.text import NoteOrigin, import_files
+from profiles.recovery.text_folder import write_text_folder
 from storage.format.audit_row import Outcome
 from storage.format.deletion_table import ArchivedNote, How
 
@@ -152,7 +152,6 @@ def _rescan(profile: str | None) -> None:
 
 
 def _write(notes: Sequence[ArchivedNote], folder: Path) -> list[Path]:
-    prepare_empty_target(folder)
     numbered = _told_apart(notes)
     files = import_files(
         (
@@ -165,9 +164,7 @@ def _write(notes: Sequence[ArchivedNote], folder: Path) -> list[Path]:
             if note.guid is not None
         },
     )
-    for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="")
-    return [folder / name for name in files]
+    return list(write_text_folder(folder, files))
 
 
 def _told_apart(notes: Sequence[ArchivedNote]) -> dict[int, ArchivedNote]:

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from profiles.durable import told_plainly
-from profiles.install_media import prepare_empty_target
 from profiles.recovery.apkg import CutPackage, cut_apkg
 from profiles.recovery.text import text_files
+from profiles.recovery.text_folder import write_text_folder
 from recollect.progress import current_progress
 from tasks.collection_over_time import CollectionOverTime, known_as
 from tasks.find_notes import NotesOfSnapshot
@@ -51,20 +50,10 @@ def write_text_files(
 
     The notes of several snapshots lie in a folder of each, for a note type may have changed between them.
     """
-    texts: dict[Path, str] = {}
+    texts: dict[str, str] = {}
     for one in sources:
-        within = folder if len(sources) == 1 else folder / one.manifest.id
+        within = "" if len(sources) == 1 else f"{one.manifest.id}/"
         copied, original = copy.turn_to(one.manifest), known_as(one.manifest)
         made = text_files(copied, one.notes, overwriting=overwriting, original=original).files
-        texts |= {within / name: text for name, text in made.items()}
-    prepare_empty_target(folder)
-    with told_plainly(f"The text files could not be written to {folder}"):
-        try:
-            for path, text in texts.items():
-                path.parent.mkdir(exist_ok=True)
-                path.write_text(text, encoding="utf-8", newline="")
-        except BaseException:
-            for path in texts:
-                path.unlink(missing_ok=True)
-            raise
-    return tuple(texts)
+        texts |= {f"{within}{name}": text for name, text in made.items()}
+    return write_text_folder(folder, texts)

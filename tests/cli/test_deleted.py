@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 from datetime import datetime, timedelta
@@ -156,6 +157,21 @@ def test_two_notes_that_had_one_id_are_both_written_each_with_its_guid(deleting:
     rows = [line.split("\t") for line in text.splitlines() if "came later" in line or "doomed</b>" in line]
     assert len({guid for guid, *_ in rows}) == len(rows) == 2
     assert not any(str(OWN_ID) in guid for guid, *_ in rows)
+
+
+def test_files_that_a_full_disk_does_not_take_are_told_of_and_leave_nothing(
+    deleting: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "full", str(path))
+
+    monkeypatch.setattr(Path, "write_text", full)
+    ran = deleting.call("deleted", "Ada", "--to", str(tmp_path / "files"))
+    assert (ran.code, ran.out) == (1, "")
+    assert "could not be written to" in ran.err
+    assert "there is no space left" in ran.err
+    assert not (tmp_path / "files").exists()
 
 
 def test_files_are_written_once_and_listed_for_programs(stocked: Desk) -> None:
