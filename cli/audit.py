@@ -10,7 +10,6 @@ from cli.options import AsJson, Config, Repo
 from cli.output import count, moment_here, outcome_text, say, seconds, show_json
 from cli.session import session
 from cli.tables import Column, show_table
-from recollect.settings import shown_url
 from recollect.units import size
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, row_values
@@ -54,7 +53,7 @@ def audit(
     with session(config, repo=repo):
         repository = open_named()
         found = read_rows(repository.store, newest=limit, profile=profile, action=action)
-        place = shown_url(repository.store.url)
+        place = repository.store.url
         if as_json:
             show_json([row_values(row) for row in found.rows])
         elif found.rows:

@@ -13,7 +13,6 @@ from cli.session import session, usage
 from cli.tables import Column, show_table
 from flows.chains.forget import InTrash, in_trash, unforget
 from flows.chains.forget import forget as forget_chain
-from recollect.settings import shown_url
 from storage.format.audit_row import Outcome
 from tasks.repositories import open_named
 
@@ -69,7 +68,7 @@ def _show_trash(profile: str | None, *, as_json: bool) -> None:
     if as_json:
         show_json([_as_json(one) for one in lying])
     elif lying:
-        show_table(f"Trash of {shown_url(repository.store.url)}", _COLUMNS, (_row(one) for one in lying))
+        show_table(f"Trash of {repository.store.url}", _COLUMNS, (_row(one) for one in lying))
     else:
         say("The trash is empty")
 

@@ -9,7 +9,8 @@ from cli.session import usage
 from deployments.local.asking import is_well
 from deployments.local.environment import client_environment
 from deployments.local.home import Home, home_of, what_is_up
-from recollect.settings import Settings, shown_url
+from recollect.addresses import shown_url
+from recollect.settings import Settings
 
 
 def use_server(wanted: bool | None, settings: Settings) -> bool:

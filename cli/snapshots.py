@@ -11,7 +11,6 @@ from cli.options import AsJson, Config, Repo
 from cli.output import count, moment, say, show_json
 from cli.session import session
 from cli.tables import Column, show_table
-from recollect.settings import shown_url
 from recollect.units import size
 from storage.format.manifest import Manifest
 from tasks.catalog import Catalog, StoredProfile, choose_profile, read_catalog
@@ -53,7 +52,7 @@ def snapshots(
         found = list(repository.manifests([ref for stored in chosen for ref in stored.refs]))
         manifests = [manifest for manifest in found if isinstance(manifest, Manifest)]
         remarks = [str(damage) for damage in found if not isinstance(damage, Manifest)] + list(catalog.remarks)
-        place = shown_url(repository.store.url)
+        place = repository.store.url
         if as_json:
             show_json([_as_json(manifest) for manifest in manifests])
         elif manifests:

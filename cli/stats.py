@@ -9,7 +9,6 @@ from cli.output import count, moment_here, say, show_json, show_text
 from cli.progress import progress_bars
 from cli.session import session
 from cli.tables import Column, show_table
-from recollect.settings import shown_url
 from recollect.units import size
 from storage.statistics import Amounts, Overhead, Statistics, statistics
 from tasks.repositories import open_named
@@ -45,11 +44,11 @@ def stats(repo: Repo = None, as_json: AsJson = False, config: Config = None) -> 
         if as_json:
             show_json(found.as_json())
         elif found.profiles:
-            show_table(f"Repository {shown_url(repository.store.url)}", _COLUMNS, _rows(found))
+            show_table(f"Repository {repository.store.url}", _COLUMNS, _rows(found))
             for line in _overhead(found):
                 show_text(line)
         else:
-            say(f"There is no snapshot in {shown_url(repository.store.url)} yet")
+            say(f"There is no snapshot in {repository.store.url} yet")
         for remark in found.remarks:
             say(remark)
 

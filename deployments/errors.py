@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import httpx
 from prefect.settings import PREFECT_API_URL
 
+from recollect.addresses import shown_url
 from recollect.errors import RecollectError
-from recollect.settings import shown_url
 
 
 class ServerUnnamed(RecollectError):

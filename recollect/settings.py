@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from recollect.addresses import LOOKS_LIKE_A_SERVER, shown_url
 from recollect.errors import RepositoryUnknown, SettingsInvalid
 from recollect.secret_settings import (
     KeyFile,
@@ -49,7 +49,7 @@ from recollect.setting_types import (
     Workers,
     full_address,
 )
-from recollect.settings_file import LOOKS_LIKE_A_SERVER, PLAIN_KEY, PREFIX, chosen_file, is_path, read_file, shown_key
+from recollect.settings_file import PLAIN_KEY, PREFIX, chosen_file, is_path, read_file, shown_key
 
 _TABLES = ("repo_options", "repositories")
 
@@ -286,16 +286,6 @@ def repository_address(settings: Settings, name: str = "default") -> RepositoryA
 def default_repository_url() -> str:
     """The path of the repository on this disk that is used when nothing else is set."""
     return str(platformdirs.user_data_path("recollect", appauthor=False) / "repository")
-
-
-def shown_url(url: str) -> str:
-    """`url` without a password and without what follows a question mark, where signatures and tokens stand."""
-    if matched := LOOKS_LIKE_A_SERVER.match(url):  # also fsspec's chains, `simplecache::s3://…`, which no store takes
-        return f"{matched[1]}…"
-    if "://" not in url:
-        return url
-    without_password = re.sub(r"(://[^:/@]*):.*@", r"\1:…@", url, flags=re.DOTALL)
-    return re.sub(r"\?.*", "?…", without_password, flags=re.DOTALL)
 
 
 def _named(settings: Settings, name: str) -> RepositorySettings:

@@ -11,14 +11,13 @@ from typing import Any
 
 import platformdirs
 
+from recollect.addresses import LOOKS_LIKE_A_SERVER
 from recollect.errors import SettingsInvalid
 
 CONFIG_FILE_NAME = "recollect.toml"
 PREFIX = "RECOLLECT_"
 _LARGEST_CONFIG = 1 << 20
 _PATHS = {"base", "cache", "state", "passphrase_file", "key_file"}
-LOOKS_LIKE_A_SERVER = re.compile(r"([^/\\:.~][^/\\:]+:)(?!//)")
-"""`nas:/backups`, `s3:bucket`: neither URL nor path; two letters or more, so that a Windows drive is none."""
 PLAIN_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 

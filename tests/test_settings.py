@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from recollect.addresses import shown_url
 from recollect.errors import SettingsInvalid
 from recollect.settings import (
     SETTING_NAMES,
@@ -23,7 +24,6 @@ from recollect.settings import (
     default_repository_url,
     load_settings,
     repository_address,
-    shown_url,
 )
 
 SECRET = "correct-horse-battery-staple"
@@ -430,13 +430,15 @@ def test_the_command_line_needs_no_quotes_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        (f"sftp://ada:{SECRET}@nas:22/x", "sftp://ada:…@nas:22/x"),
-        (f"s3://key:a/b?c@{SECRET}@bucket/x", "s3://key:…@bucket/x"),
+        (f"sftp://ada:{SECRET}@nas:22/x", "sftp://ada@nas:22/x"),
+        (f"s3://key:a/b?c@{SECRET}@bucket/x", "s3://key@bucket/x"),
         (f"filecache::https://ada:{SECRET}@host/x?sig={SECRET}", "filecache:…"),
         (f"simplecache::s3://{SECRET}@bucket", "simplecache:…"),
         (f"simplecache::{SECRET}", "simplecache:…"),
-        (f"zip://x::s3://key:{SECRET}@bucket/x", "zip://x:…@bucket/x"),
+        (f"zip://x::s3://key:{SECRET}@bucket/x", "zip:…"),
         (f"ada:{SECRET}@nas:/x", "ada:…"),
+        (f"https://server/api?key={SECRET}#x", "https://server/api"),
+        ("http://127.0.0.1:4200/api", "http://127.0.0.1:4200/api"),
         ("C:/backups", "C:/backups"),
         ("s3://bucket/with@sign", "s3://bucket/with@sign"),
         ("/mnt/who?/a:b@c", "/mnt/who?/a:b@c"),

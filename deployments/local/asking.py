@@ -8,8 +8,8 @@ import os
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from recollect.addresses import shown_url
 from recollect.errors import RecollectError
-from recollect.settings import shown_url
 
 _PATIENCE_S = 20.0
 _WELL_WITHIN_S = 2.0

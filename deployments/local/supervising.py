@@ -39,8 +39,9 @@ from deployments.local.server import SERVER, ServerNotUp, refuse_taken_port, sta
 from deployments.local.telling import lines_when_up
 from deployments.local.unattended import what_needs_a_person
 from deployments.local.worker import WORKER, start_worker
+from recollect.addresses import shown_url
 from recollect.errors import RecollectError
-from recollect.settings import Settings, shown_url
+from recollect.settings import Settings
 
 _LOOKS_EVERY_S = 0.5
 _SHORTENS_EVERY_S = 600.0

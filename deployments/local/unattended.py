@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 from recollect.errors import RecollectError, RepositoryUnknown
-from recollect.settings import RepositoryAddress, Settings, repository_address, shown_url
+from recollect.settings import RepositoryAddress, Settings, repository_address
 from storage.errors import NotEncrypted
-from storage.stores.address import open_store
+from storage.stores.address import safe_url
 from tasks.known_repositories import known_repositories
 from tasks.repositories import encrypted_place, on_this_computer
 from tasks.settings_in_force import using
@@ -37,15 +37,12 @@ def _addresses(settings: Settings) -> Iterator[tuple[str, RepositoryAddress]]:
 
 def _is_encrypted(settings: Settings, address: RepositoryAddress, name: str) -> bool:
     known = known_repositories(settings.state)
-    seen = known.get(shown_url(address.url))
-    if seen is not None:
-        return seen.encrypted
-    if not on_this_computer(address.url):
-        return False
     try:
-        store = open_store(address.url, address.options)
-        if (seen := known.get(store.url)) is not None:
+        seen = known.get(safe_url(address.url))
+        if seen is not None:
             return seen.encrypted
+        if not on_this_computer(address.url):
+            return False
         with using(settings):
             encrypted_place(name)
     except NotEncrypted:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from deployments.local.environment import settings_environment
 from deployments.program import program
+from recollect.addresses import shown_url
 from recollect.errors import RecollectError
-from recollect.settings import Settings, shown_url
+from recollect.settings import Settings
 from recollect.settings_file import PREFIX
 
 NAME = "recollect"

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from recollect.addresses import CHAINED, LOOKS_LIKE_A_SERVER, PROTOCOL, shown_url
 from storage.errors import NotARepository, StoreAddressInvalid
 from storage.store import Store
 from storage.stores.fsspec_store import FsspecStore
@@ -27,18 +28,6 @@ from storage.stores.outgoing_file import OutgoingFile, told_of_a_target
 from storage.stores.trouble import RetryRule, in_words
 
 NO_OPTIONS: Final[Mapping[str, Any]] = MappingProxyType({})
-
-_PROTOCOL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(?=//)")
-"""Two letters or more, so that the drive of a Windows path is none."""
-
-_CHAINED: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)(?::|//.*::(?:[A-Za-z][A-Za-z0-9+.-]*:)?/)", re.DOTALL)
-"""fsspec's way to put one filesystem on top of another. An IPv6 address has colons, too, but no slash behind them."""
-
-_WORD_AND_COLON: Final = re.compile(r"([^/\\:.~][^/\\:]+:)(?!//)")
-"""What scp and rclone take for a server; two letters or more, so that a Windows drive is none."""
-
-_UNESCAPED_PASSWORD: Final = re.compile(r"([^:@/?#\[]*):(?!\d*(?:[/?#]|$)).*@", re.DOTALL)
-"""A user's name and a password in which / ? # may stand as they are: no valid URL, but nothing to print either."""
 
 _PACKAGES: Final = {
     **dict.fromkeys(("sftp", "ssh"), "sshfs"),
@@ -123,7 +112,7 @@ def _protocol_of(url: str) -> str:
     if not url.strip() or any(ord(character) < 32 for character in url):
         raise StoreAddressInvalid("The URL is empty or has control characters in it", _EXAMPLES)
     _refuse_look_alikes(url)
-    matched = _PROTOCOL.match(url)
+    matched = PROTOCOL.match(url)
     return matched[1].lower() if matched else "file"
 
 
@@ -152,22 +141,13 @@ def _opening(protocol: str, safe: str) -> Iterator[None]:
 
 
 def safe_url(url: str) -> str:
-    """Return `url` without what must not be printed: password, query and fragment. A path comes back absolute.
-
-    Of what `open_store` refuses because it only looks like a URL, there is no more than the first word.
-    """
-    if look_alike := _CHAINED.match(url) or _WORD_AND_COLON.match(url):
-        return f"{look_alike[1]}…"
-    matched = _PROTOCOL.match(url)
+    """Return `url` as a store is known by, without what must not be printed. A path comes back absolute."""
+    matched = PROTOCOL.match(url)
+    if CHAINED.match(url) or LOOKS_LIKE_A_SERVER.match(url):
+        return shown_url(url)
     if matched is None or matched[1].lower() in _LOCAL:
         return str(_local_root(url))
-    rest = url[matched.end() + 2 :]
-    if unescaped := _UNESCAPED_PASSWORD.match(rest):
-        rest = f"{unescaped[1]}@{rest[unescaped.end() :]}"
-    rest = rest.partition("?")[0].partition("#")[0]
-    place, slash, path = rest.partition("/")
-    user, at, host = place.rpartition("@")
-    return f"{matched[1].lower()}://{user.partition(':')[0]}{at}{host}{slash}{path}".rstrip("/")
+    return f"{matched[1].lower()}{shown_url(url).removeprefix(matched[1])}".rstrip("/")
 
 
 _EXAMPLES: Final = "Give a folder such as /backups/anki, or a URL such as s3://bucket/anki or sftp://user@host/backups"
@@ -175,12 +155,12 @@ _EXAMPLES: Final = "Give a folder such as /backups/anki, or a URL such as s3://b
 
 def _refuse_look_alikes(url: str) -> None:
     """A server that was written in another program's way must not become a folder of that name on this disk."""
-    if _CHAINED.match(url):
+    if CHAINED.match(url):
         raise StoreAddressInvalid(
             f"The address {safe_url(url)} chains several protocols with ::, and a repository can't lie behind a chain",
             "Give the URL of the store itself, such as s3://bucket/anki, without anything in front of it",
         )
-    if matched := _WORD_AND_COLON.match(url):
+    if matched := LOOKS_LIKE_A_SERVER.match(url):
         raise StoreAddressInvalid(
             f"The address begins with {matched[1]} but not with {matched[1]}//, so that it is neither a URL nor a path",
             f"{_EXAMPLES}; put ./ in front if it is a folder whose name has a colon in it",
@@ -312,7 +292,7 @@ def _check_exists(store: FsspecStore) -> None:
 
 
 def _local_root(url: str) -> Path:
-    matched = _PROTOCOL.match(url)
+    matched = PROTOCOL.match(url)
     path = url if matched is None else unquote(url[matched.end() + 2 :])
     if os.name == "nt" and re.match(r"/[A-Za-z]:", path):
         path = path[1:]  # file:///C:/backups
