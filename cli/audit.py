@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
@@ -13,6 +13,7 @@ from cli.tables import Column, show_table
 from recollect.units import size
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, row_values
+from tasks.audit import Action
 from tasks.repositories import open_named
 
 _COLUMNS = (
@@ -38,7 +39,7 @@ def audit(
         typer.Option(
             "--action",
             metavar="NAME",
-            help="Only this action: backup, restore, adopt, forget, prune, sweep, verify, repair.",
+            help=f"Only this action: {', '.join(get_args(Action))}.",
         ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many rows, newest first.")] = 30,

@@ -38,8 +38,8 @@ Repo = Annotated[
     typer.Option(
         "--repo",
         metavar="URL",
-        help="Where backups are: a path, a URL (s3://…, sftp://…) or a name in recollect.toml. "
-        "Default: RECOLLECT_REPO, else this disk.",
+        help="Where backups are: a path, a URL (s3://…, sftp://…), a name in recollect.toml or, with a Prefect server, "
+        "of a block there. Default: RECOLLECT_REPO, else this disk.",
     ),
 ]
 Config = Annotated[

@@ -97,7 +97,8 @@ class Settings(BaseSettings):
     )
     repo: Address | None = Field(
         default=None,
-        description="where backups go: a URL, a path (with a / in it), or a name from `repositories`; unset: this disk",
+        description="where backups go: a URL, a path (with a / in it), a name from `repositories` or, with a Prefect "
+        "server, of a block there; unset: this disk",
     )
     repo_options: Options = Field(
         default={}, description="fsspec options for `repo`: a table in the file, a JSON object in the environment"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from recollect.errors import RecollectError
 from storage.audit_table import append_row
@@ -20,6 +20,22 @@ from tasks.step import running_flow_run_id
 from tasks.this_computer import this_host
 from tasks.under_way import UnderWay
 from tasks.versions import software_versions
+
+Action = Literal[
+    "backup",
+    "restore",
+    "recover",
+    "export",
+    "adopt",
+    "forget",
+    "unforget",
+    "prune",
+    "sweep",
+    "verify",
+    "repair",
+    "deletion-log-archive",
+]
+"""What is done by name, each time with a row in the audit table."""
 
 SUSPECT = "suspect"
 """The reason in the row of a backup that marked its snapshot, and of a pruning that waits on account of one."""
@@ -66,7 +82,7 @@ class Report:
 class Audit:
     """An action under way."""
 
-    action: str
+    action: Action
     profile: str
     repository: Repository
     profile_key: str = ""
@@ -178,7 +194,7 @@ def counts_of(manifest: Manifest | None) -> dict[str, int | None]:
 
 
 @contextmanager
-def audited(action: str, profile: str, repository: Repository) -> Iterator[Audit]:
+def audited(action: Action, profile: str, repository: Repository) -> Iterator[Audit]:
     """Do an action and write its row. Known trouble ends up in the report; anything else in the row, and goes on."""
     audit = Audit(action, profile, repository)
     try:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from cli.main import COMMANDS
@@ -18,3 +21,12 @@ def test_the_pages_leave_nothing_out() -> None:
     assert all(f"\n## {name}\n" in made["commands.md"] for name in COMMANDS)
     assert all(f"| `{name}` | `RECOLLECT_" in made["settings.md"] for name in SETTING_NAMES)
     assert all(f"| `{column.name}` |" in made["audit.md"] for column in AUDIT_COLUMNS)
+
+
+def test_every_action_that_leaves_a_row_can_be_asked_for_by_a_name_that_is_told() -> None:
+    (told,) = re.findall(r"Only this action: (.*)\. \|", pages()["commands.md"])
+    root = Path(__file__).parents[2]
+    sources = [path.read_text(encoding="utf-8") for room in ("flows", "tasks") for path in (root / room).rglob("*.py")]
+    done = {name for source in sources for name in re.findall(r"\b[aA]udit(?:ed)?\(\"([a-z-]+)\"", source)}
+    assert len(done) > 10
+    assert set(told.split(", ")) == done
