@@ -11,7 +11,8 @@ from pydantic import Field
 from flows.chains.recover import RecoverPlan, recover
 from flows.form.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
 from flows.form.paths import full_path
-from flows.running.asking import Question, as_code, asked, fitted
+from flows.report.markdown import outline
+from flows.running.asking import Question, asked, shortened
 from flows.running.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 from tasks.find_notes import Wanted
@@ -58,7 +59,7 @@ def recover_notes(
     """
 
     def confirmed(plan: RecoverPlan) -> bool:
-        question = Question("recover", "Add these notes?", (ADD, STOP), as_code(fitted(plan.as_text())))
+        question = Question("recover", "Add these notes?", (ADD, STOP), shortened(outline(plan.as_text())))
         return not ask or asked(question, answer_minutes) == ADD
 
     def run() -> State[Any]:

@@ -12,7 +12,8 @@ from flows.chains.restore import restore
 from flows.chains.restore_plan import NewProfile, RestorePlan, Target, wanted_from
 from flows.form.parameters import AnswerMinutes, ProfileName, RepositoryName, SnapshotChoice
 from flows.form.paths import full_path
-from flows.running.asking import Question, as_code, asked, fitted
+from flows.report.markdown import heading, outline, plain
+from flows.running.asking import Question, asked, shortened
 from flows.running.states import in_a_state, state_of
 from profiles.errors import TargetUnusable
 from storage.errors import SnapshotUnknown
@@ -88,16 +89,18 @@ class _Confirming:
         self._asked_before = False
 
     def __call__(self, plan: RestorePlan) -> bool:
-        whose, text = plan.manifest.profile, plan.as_text()
+        whose, text = plan.manifest.profile, outline(plan.as_text())
         create_markdown_artifact(
-            as_code(text), key="restore-plan", description=f"What restoring {whose} was about to do"
+            f"{heading(f'Restore of {whose}')}\n\n{text}",
+            key="restore-plan",
+            description=plain(f"What restoring {whose} was about to do"),
         )
         if self._answer_minutes is None:
             return True
         changed = "**What is there has changed since the plan was shown. This is the plan now.**\n\n"
         note = changed if self._asked_before else ""
         self._asked_before = True
-        question = Question("restore", "Restore this?", (RESTORE, STOP), f"{note}{as_code(fitted(text))}")
+        question = Question("restore", "Restore this?", (RESTORE, STOP), shortened(f"{note}{text}"))
         return asked(question, self._answer_minutes) == RESTORE
 
 

@@ -12,6 +12,8 @@ from datetime import datetime
 
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _MOST_REMARKS = 50
+_STEP = 2
+"""Spaces: below `- ` that is an item of the item above (https://spec.commonmark.org/0.31.2/#list-items)."""
 _EXACT_BELOW_S = 10
 
 
@@ -30,6 +32,17 @@ def plain(text: str) -> str:
 def heading(text: str, level: int = 1) -> str:
     """A heading that shows `text`."""
     return f"{'#' * level} {plain(text)}"
+
+
+def outline(text: str) -> str:
+    """A text whose lines stand two spaces further in for each step down, as paragraphs with lists below them."""
+    lines, depth = [], 0
+    for line in text.split("\n"):
+        words = line.lstrip(" ")
+        # There is no item below one that is not there.
+        depth = min((len(line) - len(words)) // _STEP, depth + 1)
+        lines.append(f"{' ' * _STEP * (depth - 1)}- {plain(words)}" if depth else f"\n{plain(words)}\n")
+    return "\n".join(lines).strip() + "\n"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -7,7 +7,6 @@ does not fit ends the run. Here nobody answering is no failure, and nothing ends
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +31,6 @@ _MINUTE_S = 60.0
 _SERVER_GRACE_S = 600
 """So much later than us the server would end the run itself: by then the question is closed."""
 _LONGEST_TEXT = 20_000
-_COLUMNS = 54
-_HANGS_BY = 4
 
 
 class NobodyToAsk(RecollectError):
@@ -71,24 +68,11 @@ def asked(question: Question, within_minutes: float) -> str:
             ) from trouble
 
 
-def as_code(text: str) -> str:
-    """A text as Markdown shows it letter by letter: what people wrote on their cards is no Markdown."""
-    return "".join(f"    {line}\n" for line in text.splitlines())
-
-
-def fitted(text: str) -> str:
-    """A text for the form of a question, which is a narrow one: as much as fits, in lines that do."""
-    shown = text
-    if len(text) > _LONGEST_TEXT:
-        shown = f"{text[:_LONGEST_TEXT].rpartition(chr(10))[0]}\n..."
-    return "\n".join(narrow for line in shown.splitlines() for narrow in _narrow(line))
-
-
-def _narrow(line: str) -> list[str]:
-    hanging = " " * (len(line) - len(line.lstrip()) + _HANGS_BY)
-    return textwrap.wrap(line, _COLUMNS, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False) or [
-        ""
-    ]
+def shortened(text: str) -> str:
+    """As many lines of a text as the form of a question shows."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    return f"{text[:_LONGEST_TEXT].rpartition(chr(10))[0]}\n\n…\n"
 
 
 def _answer(

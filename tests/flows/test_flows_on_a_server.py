@@ -231,7 +231,8 @@ def test_restores_and_a_pruning_complete(home: Home, tmp_path: Path) -> None:
 
     assert {_outcome(run) for run in (restored, in_place, pruned)} == {("COMPLETED", "Completed")}
     assert restored.name == "Ada from latest"
-    assert "    Restore Ada as of " in restored.artifacts()["restore-plan"]
+    assert "\nRestore Ada as of " in restored.artifacts()["restore-plan"]
+    assert "\n- collection\\: 229 notes" in restored.artifacts()["restore-plan"]
     assert "safety snapshot" in in_place.artifacts()["restore-plan"]
     assert (tmp_path / "restored" / "collection.anki2").read_bytes()[:15] == b"SQLite format 3"
     assert home.collection("Ada").read_bytes()[:15] == b"SQLite format 3"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from flows.report.markdown import bullets, heading, plain, table
+from flows.report.markdown import bullets, heading, outline, plain, table
 from flows.report.page import table_page
 
 RENDERER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -73,6 +73,44 @@ def test_a_heading_and_a_list_stay_what_they_are_whatever_they_tell(text: str) -
     assert [token.type for token in tokens].count("list_item_open") == 2
     found = [words_alone(token.children or []) for token in tokens if token.type == "inline"]
     assert found == [as_read(f"x{text}"), as_read(f"y{text}")]
+
+
+def as_outlined(markdown: str) -> list[tuple[int, str]]:
+    """The texts of an outline, each with how many lists it stands in."""
+    depth, found = 0, []
+    for token in RENDERER.parse(markdown):
+        if token.type in {"bullet_list_open", "bullet_list_close"}:
+            depth += token.nesting
+        elif token.type == "inline":
+            found.append((depth, words_alone(token.children or [])))
+        else:
+            assert token.type.startswith(("paragraph_", "list_item_")), token.type
+    return found
+
+
+def test_what_stands_further_in_is_a_list_below_what_stands_above_it() -> None:
+    text = (
+        "Restore:\n  media: 3\n    'a b.jpg'\n  none goes\nCompared:\n      too far in\n  notes:\n    gone:\n      # x"
+    )
+    assert as_outlined(outline(text)) == [
+        (0, "Restore:"),
+        (1, "media: 3"),
+        (2, "'a b.jpg'"),
+        (1, "none goes"),
+        (0, "Compared:"),
+        (1, "too far in"),
+        (1, "notes:"),
+        (2, "gone:"),
+        (3, "x"),
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), texts.filter(as_read)), min_size=1, max_size=6))
+def test_no_line_of_an_outline_is_taken_for_markdown(lines: list[tuple[int, str]]) -> None:
+    depths, texts = zip(*((depth, as_read(text)) for depth, text in lines), strict=True)
+    found = as_outlined(outline("\n".join(f"{'  ' * depth}{text}" for depth, text in zip(depths, texts, strict=True))))
+    assert [told for _, told in found] == [*texts]
+    assert all(shown <= meant for (shown, _), meant in zip(found, depths, strict=True))
 
 
 @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=4))

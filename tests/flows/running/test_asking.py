@@ -12,7 +12,7 @@ from prefect.states import Cancelling, Paused, Running
 
 from flows.chains.confirming import Unanswered
 from flows.running import asking
-from flows.running.asking import Question, as_code, asked, fitted
+from flows.running.asking import Question, asked, shortened
 
 
 class Clock:
@@ -78,24 +78,8 @@ def test_without_a_run_there_is_nobody_to_ask() -> None:
         asked(Question("which", "Which?", ("this", "that"), ""), 1)
 
 
-def test_no_line_of_a_text_is_taken_for_markdown() -> None:
-    hostile = "# a deck\n\n<b>bold</b>\u2028* a list\x0b1. another\r\n```\n"
-    assert all(line.startswith("    ") for line in as_code(hostile).splitlines())
-    assert as_code(hostile).count("\n") == 6
-
-
 def test_a_text_that_no_form_can_show_is_cut_at_the_end_of_a_line() -> None:
-    told = fitted("a line\n" * 5000)
+    told = shortened("- a line\n" * 5000)
     assert len(told) <= 20_010
-    assert told.endswith("a line\n...")
-
-
-def test_a_narrow_form_shows_every_word_of_a_long_line_and_how_deep_it_stood() -> None:
-    long = "  media files: " + ", ".join(f"{number} to add" for number in range(30))
-    told = fitted(f"short\n{long}\n  /a/{'folder/' * 20}\n")
-    assert " ".join(told.split()) == " ".join(f"short {long}   /a/{'folder/' * 20}".split())
-    lines = told.splitlines()
-    assert lines[0] == "short"
-    assert max(len(line) for line in lines if "folder" not in line) <= 54
-    assert lines[1].startswith("  media")
-    assert all(line.startswith("      ") for line in lines[2:-1])
+    assert told.endswith("- a line\n\n…\n")
+    assert shortened("- a line\n") == "- a line\n"
