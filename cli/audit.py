@@ -13,7 +13,7 @@ from cli.tables import Column, show_table
 from recollect.units import size
 from storage.audit_table import read_rows
 from storage.format.audit_row import AuditRow, row_values
-from tasks.audit import Action
+from tasks.audit import Action, Report
 from tasks.repositories import open_named
 
 _COLUMNS = (
@@ -70,7 +70,7 @@ def _row(row: AuditRow) -> tuple[object, ...]:
         moment_here(row.started_at),
         row.action,
         row.profile,
-        outcome_text(row.outcome),
+        outcome_text(Report(row).how),
         count(row.notes),
         count(row.media_files),
         size(row.bytes_new),

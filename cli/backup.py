@@ -21,7 +21,7 @@ from profiles.base_folder import find_base_folder
 from profiles.errors import BaseFolderMissing
 from recollect.settings import Settings
 from recollect.units import size
-from storage.format.audit_row import AuditRow
+from tasks.audit import Report
 from tasks.known_repositories import known_repositories
 from tasks.repositories import allow_new_repository
 from tasks.repository_address import address_of
@@ -108,13 +108,14 @@ def _run(names: list[str], *, force: bool, accept: bool, on_server: bool) -> Bac
 
 def _show(result: BackupOfAll, settings: Settings) -> None:
     title = f"Backup to {address_of(settings).shown}"
-    show_table(title, _COLUMNS, (_row(report.row) for report in result.reports))
+    show_table(title, _COLUMNS, map(_row, result.reports))
 
 
-def _row(row: AuditRow) -> tuple[object, ...]:
+def _row(report: Report) -> tuple[object, ...]:
+    row = report.row
     return (
         row.profile,
-        outcome_text(row.outcome),
+        outcome_text(report.how),
         count(row.notes),
         count(row.cards),
         count(row.reviews),

@@ -9,7 +9,7 @@ import typer
 from cli.output import say, say_trouble, show_json, show_text
 from cli.session import Exit
 from storage.format.audit_row import Outcome, row_values
-from tasks.audit import Report
+from tasks.audit import SUSPECT, Report
 
 
 def leave(reports: Iterable[Report]) -> None:
@@ -44,11 +44,11 @@ def report_json(report: Report) -> dict[str, object]:
 
 
 def say_what_matters(reports: Iterable[Report]) -> None:
-    """Tell why profiles failed or were skipped, and whatever was remarked."""
+    """Tell why profiles failed, were skipped or look wrong, and whatever was remarked."""
     for report in reports:
         # What is done to a repository as a whole is of no profile.
         whose = report.profile or "Repository"
-        if report.outcome is Outcome.FAILED:
+        if report.outcome is Outcome.FAILED or report.row.reason == SUSPECT:
             say_trouble(f"{whose}: {report.message}")
         elif report.outcome is Outcome.SKIPPED:
             say(f"{whose}: {report.message}")

@@ -19,6 +19,7 @@ _OUTCOME_STYLES: Mapping[str, str] = {
     "completed": "green",
     "unchanged": "cyan",
     "skipped": "yellow",
+    "suspect": "bold yellow",
     "failed": "bold red",
 }
 

@@ -113,6 +113,9 @@ def _show(found: _Found) -> None:
             say_trouble("Its worker does not run, so no backup begins. It is started again by itself; see its log.")
     if found.profiles:
         show_table("Profiles", _COLUMNS, (_row(standing) for standing in found.profiles))
+        for standing in found.profiles:
+            if standing.ended_badly:
+                say_trouble(f"{standing.profile}: {standing.message}")
     else:
         show_text("No profile was found that could be backed up.")
 

@@ -37,6 +37,11 @@ class Standing:
     trouble: str | None
     """What is wrong with that, in a sentence; None when nothing is."""
 
+    @property
+    def ended_badly(self) -> bool:
+        """Whether somebody should read the message that the last backup ended with."""
+        return self.last is not None and self.last not in {*_GOOD, Outcome.SKIPPED}
+
 
 def standings(
     machine: Machine, rows: Sequence[AuditRow], plans: Iterable[Planned] | None, now: datetime
@@ -61,7 +66,7 @@ def _standing(
     ran = plan.last_run if plan else None
     last, last_at, message = _last(rows, ran)
     good = [row.finished_at for row in rows if row.outcome in _GOOD and row.reason != SUSPECT]
-    if ran is not None and ran.state in _GOOD_STATES:
+    if ran is not None and ran.state in _GOOD_STATES and last != SUSPECT:
         good.append(ran.at)
     good_at = max(good, default=None)
     next_run = plan.next_run if plan and plan.active else None
@@ -80,7 +85,11 @@ def _last(rows: Sequence[AuditRow], ran: Ran | None) -> tuple[str | None, dateti
     row = max(rows, key=lambda row: row.finished_at, default=None)
     if ran is not None and ran.state in _ENDED_EARLY and (row is None or ran.at > row.finished_at + _LATE):
         return ran.state.lower(), ran.at, ran.message
-    return (None, None, "") if row is None else (Report(row).how, row.finished_at, row.message or "")
+    if row is None:
+        return None, None, ""
+    # A backup that found a suspect profile unchanged has made nothing better.
+    how = SUSPECT if row.reason == SUSPECT else Report(row).how
+    return how, row.finished_at, row.message or ""
 
 
 def _trouble_behind(machine: Machine, last: str | None, good_at: datetime | None, now: datetime) -> str | None:

@@ -38,19 +38,29 @@ Action = Literal[
 """What is done by name, each time with a row in the audit table."""
 
 SUSPECT = "suspect"
-"""The reason in the row of a backup that marked its snapshot, and of a pruning that waits on account of one."""
+"""The reason in the row of a backup that marked its snapshot, or found a marked one unchanged, and of a pruning that
+waits on account of one."""
 
 _COUNTS = ("notes", "cards", "reviews", "media_files", "media_bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How an action on one profile ended. `row` is what the audit table holds of it; `remarks` are for people."""
+    """How an action on one profile ended. `row` is what the audit table holds of it."""
 
     row: AuditRow
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What somebody should look at."""
     snapshots: tuple[Manifest, ...] = ()
     """The profile's snapshots that are there now, oldest first, where the action had to read them all anyway."""
+
+    told: tuple[str, ...] = ()
+    """What is good to know, and asks for nobody's attention: where the state before is kept, what to do in Anki."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that is said to a person beside how it ended."""
+        return (*self.warnings, *self.told)
 
     @property
     def profile(self) -> str:
@@ -91,7 +101,8 @@ class Audit:
     message: str | None = None
     error: str | None = None
     columns: dict[str, Any] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     snapshots: tuple[Manifest, ...] = ()
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     _done: str | None = None
@@ -102,9 +113,10 @@ class Audit:
         """Fill in columns of the row."""
         self.columns.update(columns)
 
-    def unchanged(self, message: str) -> None:
-        """Say that there was nothing to do."""
-        self.outcome, self.reason, self.message = Outcome.UNCHANGED, "nothing-changed", message
+    def unchanged(self, message: str, *, suspect: bool = False) -> None:
+        """Say that there was nothing to do; `suspect` where what there is already looks wrong."""
+        self.outcome, self.reason = Outcome.UNCHANGED, SUSPECT if suspect else "nothing-changed"
+        self.message = message
 
     def skipped(self, trouble: RecollectError) -> None:
         """Say that it could not be done now, which is no failure."""
@@ -139,7 +151,7 @@ class Audit:
     def report(self) -> Report:
         """How it ended; known once the context of `audited` was left."""
         assert self._row is not None
-        return Report(self._row, tuple(self.remarks), self.snapshots)
+        return Report(self._row, tuple(self.warnings), self.snapshots, tuple(self.told))
 
     def failed(self, trouble: BaseException) -> None:
         """Say that it went wrong."""
@@ -184,7 +196,7 @@ class Audit:
             append_row(self.repository.store, self._row)
         except StorageError as trouble:
             # The outcome of the action stands, whatever becomes of its row.
-            self.remarks.append(f"The audit table has no row of this: {trouble}")
+            self.warnings.append(f"The audit table has no row of this: {trouble}")
 
 
 def counts_of(manifest: Manifest | None) -> dict[str, int | None]:

@@ -57,10 +57,7 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
         bytes_new=written.bytes_new,
         bytes_stored=written.bytes_stored + committed.manifest_bytes,
         suspect=suspect,
-        remarks=(
-            *((f"Suspect: {suspect}. The snapshot is kept and marked",) if suspect else ()),
-            *contents.reader.remarks(),
-        ),
+        remarks=tuple(contents.reader.remarks()),
     )
 
 

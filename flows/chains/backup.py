@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
 
+from flows.chains.suspect import end_unchanged
 from profiles.discovery import Found, choose, named
 from profiles.errors import ProfileUnknown
 from recollect.errors import RecollectError
@@ -50,7 +51,7 @@ def back_up(
         choose(found, [profile.name])
         force = force or accept
         with backing_up(profile, repository, in_full=force) as remarks, job(profile, repository) as work:
-            audit.remarks += remarks
+            audit.warnings += remarks
             _protect(work, audit, force=force, purpose=purpose, accept=accept)
     return audit.report()
 
@@ -63,8 +64,9 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
         audit.skipped(source.trouble)
         return
     if isinstance(source, Unchanged):
-        audit.note(snapshot=source.snapshot, **counts_of(work.last_manifest()))
-        audit.unchanged(f"Nothing has changed since the snapshot {source.snapshot}")
+        last = work.last_manifest()
+        audit.note(snapshot=source.snapshot, **counts_of(last))
+        end_unchanged(audit, f"Nothing has changed since the snapshot {source.snapshot}", last)
         return
     # Loading Arrow and NumPy takes longer than all that a run does which ends above.
     from flows.chains.storing import store_changes  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from flows.chains.suspect import end_suspect, end_unchanged
 from storage.format.manifest import SnapshotId
 from tasks.audit import Audit
 from tasks.catalog import ROUTINE
@@ -31,8 +32,8 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
             media_bytes=sum(entry.size for entry in contents.media.entries.values()),
             bytes_read=source.evidence.size + contents.media.bytes_read,
         )
-        audit.remarks += contents.reader.remarks()
-        audit.unchanged(f"The content is the same as in the snapshot {stored}")
+        audit.warnings += contents.reader.remarks()
+        end_unchanged(audit, f"The content is the same as in the snapshot {stored}", work.last_manifest())
     else:
         stored = _store(work, audit, source, contents, purpose=purpose, accept=accept)
     if purpose == ROUTINE:
@@ -40,11 +41,11 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
             pruned = retention_prune(work, source, stored)
         audit.note(snapshots_pruned=pruned.let_go)
         audit.snapshots = pruned.kept
-        audit.remarks += pruned.remarks
+        audit.warnings += pruned.remarks
     with audit.timed("deletion_log_archive"):
         archived = deletion_log_archive(work, stored, contents)
     audit.note(deletions_archived=archived.notes)
-    audit.remarks += archived.remarks
+    audit.warnings += archived.remarks
     return stored
 
 
@@ -59,9 +60,9 @@ def _store(work: Job, audit: Audit, source: Source, contents: Contents, *, purpo
         bytes_new=stored.bytes_new,
         bytes_stored=stored.bytes_stored,
     )
-    audit.remarks += stored.remarks
+    audit.warnings += stored.remarks
     if stored.suspect:
-        audit.suspect(f"The snapshot {stored.snapshot} is stored and marked as suspect: {stored.suspect}")
+        end_suspect(audit, stored.snapshot, stored.suspect)
     else:
         audit.completed(f"The snapshot {stored.snapshot} is stored")
     return stored.snapshot
@@ -70,4 +71,4 @@ def _store(work: Job, audit: Audit, source: Source, contents: Contents, *, purpo
 def _tell_source(audit: Audit, source: Source) -> None:
     facts = source.proven().facts
     audit.note(notes=facts.notes, cards=facts.cards, reviews=facts.reviews, bytes_read=source.evidence.size)
-    audit.remarks += source.remarks
+    audit.warnings += source.remarks

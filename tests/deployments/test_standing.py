@@ -76,6 +76,14 @@ def test_a_suspect_backup_is_trouble_and_no_good_one() -> None:
     found = standing(row("completed", HOUR, reason="suspect"), row("completed", 3 * HOUR))
     assert (found.last, found.good_at) == ("suspect", NOW - 3 * HOUR)
     assert "suspect" in str(found.trouble)
+    assert found.ended_badly
+
+
+def test_a_suspect_profile_that_did_not_change_since_stays_trouble() -> None:
+    rows = (row("unchanged", HOUR, reason="suspect"), row("completed", 3 * HOUR))
+    found = standing(*rows, plans=(plan(ran=ran("Unchanged", HOUR)),))
+    assert (found.last, found.good_at, found.ended_badly) == ("suspect", NOW - 3 * HOUR, True)
+    assert "suspect" in str(found.trouble)
 
 
 @pytest.mark.parametrize("state", ["Crashed", "Failed"])
