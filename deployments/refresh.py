@@ -12,7 +12,7 @@ from prefect.states import Completed
 from deployments.catalog import this_machine
 from deployments.registering import Registered, register
 from flows.running.right_computer import refuse_runs_of_another_computer
-from flows.running.states import in_a_state, tell
+from flows.running.states import in_a_state, warn
 from recollect.settings import load_settings
 
 
@@ -25,7 +25,7 @@ def refresh_deployments() -> State[Any]:
 def _refresh() -> State[Any]:
     refuse_runs_of_another_computer()
     registered = asyncio.run(register(this_machine(load_settings())))
-    tell(registered.remarks)
+    warn(registered.remarks)
     told = outcome(registered)
     return Completed(message=told) if told else Completed(name="Unchanged", message="All deployments are in step")
 

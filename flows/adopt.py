@@ -33,9 +33,9 @@ def adopt_backups(
 
 def _adopt(paths: list[Path], profile: str | None, repository: str) -> State[Any]:
     result = adopt(paths, profile, repository)
-    tell(result.remarks)
+    tell(result)
     for report in result.reports:
-        tell(report.remarks)
+        tell(report)
     keep(result)
     # What was adopted before has no row in the audit table either.
     new = [report for report in result.reports if report.outcome is not Outcome.UNCHANGED]

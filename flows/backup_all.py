@@ -13,7 +13,7 @@ from flows.form.parameters import AtOnce, ProfileName, RepositoryName
 from flows.report.announcing import announce_many
 from flows.report.progress import for_runs_within
 from flows.running.side_by_side import side_by_side
-from flows.running.states import in_a_state, keep, report_of, state_of_many, tell
+from flows.running.states import in_a_state, keep, report_of, state_of_many, warn
 from recollect.progress import listening
 from tasks.audit import Report
 
@@ -48,7 +48,7 @@ def _back_up_each(names: list[str], repository: str, *, force: bool, accept: boo
             return report_of(runs.run(back_up_profile, asked, name))
 
         result = back_up_several(names, repository, back_up_one, at_once=at_once, stop=runs.stop)
-    tell(result.remarks)
+    warn(result.remarks)
     keep(result)
     announce_many("all-profiles", "All profiles", result.reports, result.summary(), result.remarks, heard=True)
     return state_of_many(result.reports, result.summary() or "There was no profile to back up")

@@ -38,7 +38,7 @@ def _prune(repository: str, profiles: list[str], *, accept: bool, accept_missing
     if not profiles:
         reports.append(sweep(repository, accept=accept, accept_missing=accept_missing))
     for report in reports:
-        tell(report.remarks)
+        tell(report)
     summary = "; ".join(f"{report.profile or 'Repository'}: {report.message}" for report in reports)
     announce_many("prune", "Snapshots pruned", reports, summary)
     if not profiles:

@@ -72,9 +72,7 @@ def added_text(package: Package, added: Added) -> str:
 
 
 def about_added(added: Sequence[Added], *, overwriting: bool) -> Iterator[str]:
-    """What a person should know of notes that were added."""
-    for one in added:
-        yield from one.remarks
+    """What is good to know of notes that were added."""
     there = sum(one.duplicates for one in added)
     if there:
         back = "" if overwriting else "; to set them back to what they were then, recover them with --overwrite"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flows.chains.deletions import archive_deletions_around
@@ -11,12 +12,13 @@ from profiles.errors import SourceBusy
 from recollect.errors import RecollectError
 from storage.errors import NoRepositoryYet, StorageError
 from storage.format.audit_row import Outcome
-from storage.format.manifest import ProfileKey, SnapshotId
+from storage.format.manifest import Manifest, ProfileKey, SnapshotId
 from storage.repository import Repository
 from tasks.adopt_package import adopt_package
 from tasks.adopted_before import remember_adopted
 from tasks.adoption import Adoptable, AdoptionPlan, PlannedPackage, plan_packages
 from tasks.audit import Audit, Report, audited
+from tasks.catalog import by_age
 from tasks.repositories import open_named
 from tasks.settings_in_force import active_settings
 from tasks.snapshot import snapshot_id_at
@@ -32,10 +34,18 @@ class AdoptedPackage:
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """How adopting several packages ended, oldest first. `remarks` are about what was not even tried."""
+    """How adopting several packages ended, oldest first."""
 
     packages: tuple[AdoptedPackage, ...]
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """What was not even tried, or not done after it."""
+    told: tuple[str, ...]
+    """What else was done, in sentences."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that is said to a person beside how each of them ended."""
+        return (*self.warnings, *self.told)
 
     @property
     def reports(self) -> list[Report]:
@@ -81,7 +91,7 @@ def adopt(paths: Sequence[Path] = (), profile: str | None = None, repository_nam
     plan = plan_packages(repository, paths, profile)
     new = sum(planned.adoptable is not None for planned in plan.packages)
     ended: list[AdoptedPackage] = []
-    remarks = list(plan.remarks)
+    warnings = list(plan.remarks)
     turn = 0
     for planned in plan.packages:
         if planned.adopted_as is not None:
@@ -93,13 +103,31 @@ def adopt(paths: Sequence[Path] = (), profile: str | None = None, repository_nam
         if store_failed:
             # What went wrong with the repository would go wrong with every other package, too.
             if left := len(plan.packages) - len(ended):
-                remarks.append(f"Packages that were not tried after that: {left}")
+                warnings.append(f"Packages that were not tried after that: {left}")
             break
-    return Adoption(tuple(ended), (*remarks, *_archive_deletions(ended, repository_name)))
+    warned, told = _archive_deletions(ended, repository_name)
+    return Adoption(tuple(_with_snapshots(repository, ended)), (*warnings, *warned), tuple(told))
 
 
-def _archive_deletions(ended: Sequence[AdoptedPackage], repository_name: str) -> Iterator[str]:
-    """Archive what went between the snapshots that were just adopted and their neighbours; tell what became of that."""
+def _with_snapshots(repository: Repository, ended: Sequence[AdoptedPackage]) -> Iterator[AdoptedPackage]:
+    """The packages; the last one of each profile that was adopted tells which snapshots the profile has now."""
+    last = {one.planned.owner.key: one for one in ended if one.report.outcome is Outcome.COMPLETED}
+    for one in ended:
+        key = one.planned.owner.key
+        snapshots: list[Manifest] = []
+        if last.get(key) is one:
+            # Whatever can't be read now keeps nothing that was adopted from being so.
+            with contextlib.suppress(StorageError):
+                read = repository.manifests(by_age(repository.snapshots(key)))
+                snapshots += (found for found in read if isinstance(found, Manifest))
+        yield replace(one, report=replace(one.report, snapshots=tuple(snapshots)))
+
+
+def _archive_deletions(ended: Sequence[AdoptedPackage], repository_name: str) -> tuple[list[str], list[str]]:
+    """Archive what went between the snapshots that were just adopted and their neighbours; what somebody should look at
+    of that, and what is good to know."""
+    warnings: list[str] = []
+    told: list[str] = []
     adopted: dict[ProfileKey, set[SnapshotId]] = {}
     names: dict[ProfileKey, str] = {}
     for package in ended:
@@ -111,12 +139,16 @@ def _archive_deletions(ended: Sequence[AdoptedPackage], repository_name: str) ->
         try:
             looked = archive_deletions_around(key, snapshots, repository_name)
         except RecollectError as trouble:
-            yield _not_archived(names[key], trouble.problem)
+            warnings.append(_not_archived(names[key], trouble.problem))
             continue
-        if looked is not None:
-            yield from looked.remarks
-            failed = looked.outcome is Outcome.FAILED
-            yield _not_archived(names[key], looked.message) if failed else f"{names[key]}: {looked.message}"
+        if looked is None:
+            continue
+        warnings += looked.warnings
+        if looked.outcome is Outcome.FAILED:
+            warnings.append(_not_archived(names[key], looked.message))
+        else:
+            told.append(f"{names[key]}: {looked.message}")
+    return warnings, told
 
 
 def _not_archived(name: str, why: str) -> str:
@@ -159,7 +191,7 @@ def _store(repository: Repository, package: Adoptable, audit: Audit, place: str)
         bytes_new=stored.bytes_new,
         bytes_stored=stored.bytes_stored,
     )
-    audit.remarks += stored.remarks
+    audit.warnings += stored.remarks
     audit.completed(f"{file.path.name} is adopted as the snapshot {stored.snapshot}, of {moment:%Y-%m-%d %H:%M}")
 
 

@@ -51,10 +51,10 @@ def export(
         written = package.written
         audit.note(**counts_of(manifest) | {"media_files": written.media_files, "media_bytes": written.media_bytes})
         audit.note(bytes_read=written.collection_bytes + written.media_bytes)
-        audit.remarks += [*_warnings(repository, manifest, file), *chosen.remarks(), *package.remarks()]
+        audit.warnings += [*_warnings(repository, manifest, file), *chosen.remarks(), *package.remarks()]
         tell_all(chosen, package)
         _refuse_to_call_it_whole(manifest, file, chosen, package)
-        audit.remarks.append(IMPORT_ADVICE)
+        audit.told.append(IMPORT_ADVICE)
         audit.completed(
             f"The snapshot {manifest.id} of {manifest.profile} is exported to {file.url}: "
             f"{manifest.facts.get('notes')} notes, {written.media_files} media files, {size(written.bytes_written)}"

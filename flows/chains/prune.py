@@ -65,7 +65,7 @@ def prune(
     for planned in plan_prune(repository, names, limits_for_all=limits_for_all):
         with audited("prune", planned.profile.name, repository) as audit:
             audit.profile_key = planned.profile.key
-            audit.remarks += planned.remarks
+            audit.warnings += planned.remarks
             if planned.held and not despite_suspects:
                 audit.outcome, audit.reason = Outcome.SKIPPED, SUSPECT
                 audit.completed(planned.held)

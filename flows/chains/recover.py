@@ -125,7 +125,7 @@ def _find(
     copy: CollectionOverTime, stored: StoredProfile, wanted: Wanted, snapshot: str | None, audit: Audit
 ) -> FoundNotes:
     found = find_notes(copy, stored, wanted, snapshot)
-    audit.remarks += found.unread
+    audit.warnings += found.unread
     if not found.found:
         raise NotesMissing(
             "; ".join(not_found(found)) or f"Nothing of what was asked for is in the snapshot {found.in_snapshot}",
@@ -133,7 +133,7 @@ def _find(
             if found.looked_into
             else f"Another snapshot may have it: `recollect snapshots {stored.name!r}` lists all, and one can be named",
         )
-    audit.remarks += not_found(found)
+    audit.warnings += not_found(found)
     audit.note(snapshot=" ".join(one.manifest.id for one in found.found))
     return found
 
@@ -174,14 +174,15 @@ def _write_packages(
         recovery.packages.clear()
         recovery.files.clear()
         raise
-    audit.remarks += [*about_packages(recovery.packages), IMPORT_ADVICE, *([OVERWRITE_ADVICE] if overwriting else [])]
+    audit.warnings += about_packages(recovery.packages)
+    audit.told += [IMPORT_ADVICE, *([OVERWRITE_ADVICE] if overwriting else [])]
     _end(audit, recovery, [f"Written to {one.cut.path}: {notes_text(one.source)}" for one in recovery.packages])
 
 
 def _write_texts(copy: CollectionOverTime, recovery: Recovery, text: Path, audit: Audit, *, overwriting: bool) -> None:
     found = recovery.found.found
     recovery.files += write_text_files(copy, found, text, overwriting=overwriting)
-    audit.remarks.append(TEXT_ADVICE)
+    audit.told.append(TEXT_ADVICE)
     _end(audit, recovery, [f"Written to {text}: {'; '.join(map(notes_text, found))}"])
 
 
@@ -192,9 +193,9 @@ def _add(
     # What can go wrong with the snapshots goes wrong before anything is touched.
     for one in recovery.found.found:
         recovery.packages.append(cut_package(copy, one, folder / f"{one.manifest.id}.apkg", folder))
-    audit.remarks += about_packages(recovery.packages)
+    audit.warnings += about_packages(recovery.packages)
     with changing(plan.profile, Doing.RECOVERY) as remarks:
-        audit.remarks += remarks
+        audit.warnings += remarks
         refuse_while_open(plan.profile)
         told = _add_packages(recovery, plan, folder, audit, repository_name)
     _end(audit, recovery, told)
@@ -202,7 +203,7 @@ def _add(
 
 def _add_packages(recovery: Recovery, plan: RecoverPlan, folder: Path, audit: Audit, repository_name: str) -> list[str]:
     if (kept := keep_present_state(plan.profile, audit, repository_name)) and kept.snapshot:
-        audit.remarks.append(f"`recollect undo {plan.profile.name!r}` brings back what {kept.snapshot} holds")
+        audit.told.append(f"`recollect undo {plan.profile.name!r}` brings back what {kept.snapshot} holds")
     # Whatever a restore that was broken off had left, it is somebody's own work from now on.
     forget_restore(audit.repository, key_of(plan.profile))
     told: list[str] = []
@@ -216,7 +217,8 @@ def _add_packages(recovery: Recovery, plan: RecoverPlan, folder: Path, audit: Au
             raise
         raise type(trouble)(f"{'; '.join(told)}. But not all: {trouble.problem}", trouble.advice) from trouble
     finally:
-        audit.remarks += about_added(recovery.added, overwriting=plan.overwriting)
+        audit.warnings += [remark for one in recovery.added for remark in one.remarks]
+        audit.told += about_added(recovery.added, overwriting=plan.overwriting)
     return told
 
 

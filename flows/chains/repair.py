@@ -90,7 +90,7 @@ def _carry_out(repository: Repository, repository_name: str, plan: MendingPlan, 
         _heal(repository, repository_name, audit)
         after = verify_repository(repository, STRUCTURE)
     healed = _healed(plan.found.losses, after.losses)
-    audit.remarks += first([f"Healed: {loss.what()} of {loss.profile}, in {loss.since()}" for loss in healed])
+    audit.told += first([f"Healed: {loss.what()} of {loss.profile}, in {loss.since()}" for loss in healed])
     told = done.summary()[:1].upper() + done.summary()[1:]
     _say_what_stays(after, audit, told, f"{told}, but not all could be made good")
 
@@ -103,7 +103,7 @@ def _heal(repository: Repository, repository_name: str, audit: Audit) -> None:
     for profile in own_profiles(repository):
         report = back_up(profile.name, repository_name, force=True, purpose=REPAIR)
         if report.outcome is not Outcome.COMPLETED:
-            audit.remarks.append(f"{profile.name} could not be backed up to heal from it: {report.message}")
+            audit.warnings.append(f"{profile.name} could not be backed up to heal from it: {report.message}")
 
 
 def _healed(before: Sequence[Loss], after: Sequence[Loss]) -> list[Loss]:
@@ -119,12 +119,12 @@ def _identity(loss: Loss) -> tuple[object, ...]:
 def _say_what_stays(found: Verification, audit: Audit, well: str, not_well: str) -> None:
     """End the action; what could not be made good is a failure that someone should hear of."""
     if found.clean:
-        audit.remarks += found.remarks
+        audit.warnings += found.remarks
         audit.completed(f"{well}; {found.summary()[:1].lower()}{found.summary()[1:]}")
         return
-    audit.remarks += first([f"Still damaged: {damage.as_text()}" for damage in found.damages])
-    audit.remarks += first([f"Still lost: {loss.as_text()}" for loss in found.losses])
-    audit.remarks += found.remarks
+    audit.warnings += first([f"Still damaged: {damage.as_text()}" for damage in found.damages])
+    audit.warnings += first([f"Still lost: {loss.as_text()}" for loss in found.losses])
+    audit.warnings += found.remarks
     raise Damaged(f"{not_well}: {found.summary()}", _advice(found))
 
 

@@ -94,7 +94,7 @@ def restore(
                     now = planned(repository, plan.manifest.id)
                 if now.as_text() == plan.as_text():
                     if answer_takes_time and chosen == LATEST:
-                        audit.remarks += _about_newer(repository, now)
+                        audit.told += _about_newer(repository, now)
                     with audit.timed("restore"):
                         _carry_out(repository, now, audit, repository_name)
                     break
@@ -128,7 +128,7 @@ def _alone(plan: RestorePlan, audit: Audit) -> Iterator[None]:
         yield
         return
     with changing(plan.profile, Doing.RESTORE) as remarks:
-        audit.remarks += remarks
+        audit.warnings += remarks
         # Anki may have been opened while a person thought about the plan, or while this waited.
         refuse_while_open(plan.profile)
         yield
@@ -139,7 +139,7 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
     if plan.profile:
         kept = _keep_and_make_ready(plan, plan.profile, audit, repository_name)
         under_way = _restore_of(repository, plan, plan.profile, kept)
-        audit.remarks += _about_undoing(plan.profile, under_way)
+        audit.told += _about_undoing(plan.profile, under_way)
     else:
         prepare_empty_target(plan.folder)
 
@@ -153,13 +153,13 @@ def _carry_out(repository: Repository, plan: RestorePlan, audit: Audit, reposito
         restored = restore_collection(
             repository, plan.manifest, plan.folder, in_place=in_place, kept=kept, before_change=before_change
         )
-        audit.remarks.append(SYNC_ADVICE if in_place else ELSEWHERE_ADVICE)
+        audit.told.append(SYNC_ADVICE if in_place else ELSEWHERE_ADVICE)
         audit.note(bytes_read=restored)
     elif under_way:
         before_change(under_way.leaves_ms)
-    audit.remarks += plan.media.remarks()
+    audit.warnings += plan.media.remarks()
     if plan.wanted.media and plan.without_media:
-        audit.remarks.append(f"Of media nothing was restored: {WITHOUT_MEDIA}. {MEDIA_ELSEWHERE}")
+        audit.warnings.append(f"Of media nothing was restored: {WITHOUT_MEDIA}. {MEDIA_ELSEWHERE}")
     done = f"The collection of the snapshot {plan.manifest.id} is restored in {plan.folder}, but not all of its media"
     with audit.after(done if plan.wanted.collection else None):
         media = _restore_the_rest(repository, plan, audit)
@@ -177,13 +177,13 @@ def _keep_and_make_ready(plan: RestorePlan, profile: Profile, audit: Audit, repo
     """Before anything takes its place: the profile is there, what it was is kept, and what it syncs is held off."""
     if plan.adds_profile:
         add_profile(profile.folder.parent, profile.name)
-        audit.remarks.append(f"Anki lists the new profile {profile.name!r} from its next start on")
+        audit.told.append(f"Anki lists the new profile {profile.name!r} from its next start on")
     replaced = [plan.media.folder / one.name for one in plan.media.steps if one.action is MediaAction.REPLACE]
     kept = keep_present_state(profile, audit, repository_name, replaced_media=replaced)
     if plan.wanted.hold_sync:
         hold_sync(profile)
         release = f"`recollect autosync {profile.name!r} on`"
-        audit.remarks.append(f"The profile syncs nothing by itself now; once you have looked, {release} lets it again")
+        audit.told.append(f"The profile syncs nothing by itself now; once you have looked, {release} lets it again")
     return kept
 
 
@@ -224,12 +224,12 @@ def _restore_the_rest(repository: Repository, plan: RestorePlan, audit: Audit) -
     media = RestoredMedia(0, 0, (), ())
     if plan.wanted.media:
         media = restore_media(repository, plan.manifest, plan.media, to_new_folder=plan.profile is None)
-        audit.remarks += media.remarks()
+        audit.warnings += media.remarks()
         tell_all(plan.media, media)
     if plan.media.surplus:
         trash = plan.folder / MEDIA_TRASH
         moved = remove_surplus_media(plan.media, trash)
-        audit.remarks.append(f"Media files that the snapshot does not hold, moved to {trash}: {moved}")
+        audit.told.append(f"Media files that the snapshot does not hold, moved to {trash}: {moved}")
     if plan.wanted.collection:
         restore_deletion_log(repository, plan.manifest, plan.folder)
     there = plan.media.count(MediaAction.KEEP) + media.files

@@ -43,11 +43,11 @@ def keep_present_state(
     safety = back_up(profile.name, repository_name, force=True, purpose=SAFETY)
     stored = safety.row.snapshot
     if stored is not None:  # stored, whatever went wrong after that
-        audit.remarks.append(f"The state before is kept as the safety snapshot {stored}")
+        audit.told.append(f"The state before is kept as the safety snapshot {stored}")
         return Kept(present, snapshot=SnapshotId(stored))
     if safety.outcome is Outcome.FAILED and safety.row.reason in _UNSTORABLE:
         folder = set_aside(profile.collection, datetime.now(UTC), media=list(replaced_media))
-        audit.remarks.append(f"The collection as it was is set aside in {folder}: {safety.message}")
+        audit.warnings.append(f"The collection as it was is set aside in {folder}: {safety.message}")
         return Kept(present, damaged=safety.row.reason == CollectionDamaged.code)
     if safety.outcome is Outcome.SKIPPED:
         raise SourceBusy(f"Nothing was changed: {safety.message}", "Close Anki, then try again")

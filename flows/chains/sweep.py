@@ -42,7 +42,7 @@ def sweep(repository_name: str = "default", *, accept: bool = False, accept_miss
             bytes_removed=swept.bytes_removed,
         )
         if swept.left_alone:
-            audit.remarks.append(
+            audit.warnings.append(
                 f"Not packed anew, for something needed in them is damaged: {len(swept.left_alone)} packs. Find out "
                 "what with `recollect repair --read-data`"
             )

@@ -33,22 +33,22 @@ def verify(repository_name: str = "default", scope: Scope = STRUCTURE) -> Verifi
     with audited("verify", "", repository) as audit:
         found = verify_repository(repository, scope)
         audit.note(bytes_read=found.bytes_read)
-        audit.remarks += tell(found)
+        audit.warnings += _amiss(found)
+        audit.told.append(found.coverage.as_text())
         if found.losses:
-            audit.remarks += healing_hints(found.losses, own_profiles(repository), repository.seal)
+            audit.warnings += healing_hints(found.losses, own_profiles(repository), repository.seal)
         if not found.clean:
             raise Damaged(found.summary(), REPAIR_ADVICE)
         audit.completed(found.summary())
     return Verified(audit.report(), found)
 
 
-def tell(found: Verification) -> list[str]:
-    """What a person should know of what was found, a sentence each."""
+def _amiss(found: Verification) -> list[str]:
+    """What somebody should look at of what was found, a sentence each."""
     return [
         *first([f"Damaged: {damage.as_text()}" for damage in found.damages]),
         *first([loss.as_text() for loss in found.losses]),
         *found.remarks,
-        found.coverage.as_text(),
     ]
 
 

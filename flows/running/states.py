@@ -7,7 +7,7 @@ Prefect would keep data for its own process only, too, and loses it when the ser
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from prefect import get_run_logger
 from prefect.client.schemas.objects import State
@@ -37,7 +37,7 @@ def state_of(report: Report) -> State[Any]:
 
     It is *Completed*, *Unchanged*, *Skipped*, *Suspect* (done, with a profile that looks wrong) or *Failed*.
     """
-    tell(report.remarks)
+    tell(report)
     keep(report)
     announce(report)
     if report.outcome is Outcome.FAILED:
@@ -85,10 +85,27 @@ def _tell_failure(named: str | None, trouble: Exception) -> None:
         emit_failure(named, trouble)
 
 
-def tell(remarks: Sequence[str]) -> None:
-    """Put what a person should know beside the outcome into the run's log."""
-    for remark in remarks:
-        get_run_logger().warning("%s", remark)
+class Telling(Protocol):
+    """What there is to say to a person beside how something ended: what to look at, and what is good to know."""
+
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+    @property
+    def told(self) -> Sequence[str]: ...
+
+
+def tell(about: Telling) -> None:
+    """Put what there is to say into the run's log."""
+    warn(about.warnings)
+    for told in about.told:
+        get_run_logger().info("%s", told)
+
+
+def warn(sentences: Sequence[str]) -> None:
+    """Put what somebody should look at into the run's log."""
+    for sentence in sentences:
+        get_run_logger().warning("%s", sentence)
 
 
 def keep(found: object) -> None:
