@@ -13,7 +13,7 @@ from cli.session import session
 from cli.tables import Column, show_table
 from recollect.units import size
 from storage.format.manifest import Manifest
-from tasks.catalog import Catalog, StoredProfile, choose_profile, read_catalog
+from tasks.catalog import UNFINISHED_RESTORE, Catalog, StoredProfile, choose_profile, read_catalog
 from tasks.media import MEDIA_FOLDER
 from tasks.repositories import open_named
 
@@ -30,6 +30,7 @@ _COLUMNS = (
     Column("Stored for it", right=True, rank=6),
     Column("Purpose"),
 )
+_MARKS = {"suspect": "suspect", UNFINISHED_RESTORE: "of an unfinished restore"}
 
 
 def snapshots(
@@ -77,6 +78,7 @@ def _named(catalog: Catalog, name: str) -> Sequence[StoredProfile]:
 def _row(manifest: Manifest) -> tuple[object, ...]:
     facts = manifest.facts
     stored = facts.get("bytes_stored")
+    marks = [mark for fact, mark in _MARKS.items() if facts.get(fact)]
     return (
         manifest.id,
         manifest.profile,
@@ -88,7 +90,7 @@ def _row(manifest: Manifest) -> tuple[object, ...]:
         count(facts.get("media_files")) if manifest.folder(MEDIA_FOLDER) else "none held",
         size(_bytes_of(manifest)),
         size(stored if isinstance(stored, int) else None),
-        f"{facts.get('purpose')}, suspect" if facts.get("suspect") else facts.get("purpose"),
+        ", ".join([str(facts.get("purpose") or ""), *marks]),
     )
 
 

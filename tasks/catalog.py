@@ -16,6 +16,8 @@ SAFETY = "safety"
 """The purpose of a snapshot taken before something dangerous. Nothing is let go on its account."""
 ADOPTED = "adopted"
 """The purpose of a snapshot made of a package that Anki had written. Mostly it holds no media."""
+UNFINISHED_RESTORE = "unfinished_restore"
+"""The fact of a snapshot of what a restore had left that was broken off: which snapshot that was putting back."""
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """A snapshot dated further in the future was taken under a clock that was wrong."""
 _SHORTEST_PREFIX = 4
@@ -34,8 +36,8 @@ class StoredProfile:
     newest: Manifest
     """The newest manifest that can be read; that of the last of `refs`, if all is well."""
     latest: SnapshotRef
-    """What *latest* means: the newest snapshot of a routine backup that does not look wrong; where there is none, the
-    newest that was adopted; else the newest of all."""
+    """What *latest* means: the newest snapshot of a routine backup that does not look wrong, nor is of what a restore
+    left unfinished; where there is none, the newest that was adopted; else the newest of all."""
 
     @property
     def described(self) -> str:
@@ -85,8 +87,9 @@ def _newest_readable(repository: Repository, refs: Sequence[SnapshotRef]) -> Man
 
 
 def latest_of(repository: Repository, refs: Sequence[SnapshotRef]) -> SnapshotRef:
-    """What a person means on the bad day: not what was just kept before a restore, nor what looks wrong, nor a package
-    of Anki's, which lacks the media, as long as there is anything else. Of `refs` there is at least one."""
+    """What a person means on the bad day: not what was just kept before a restore, nor what one left that was broken
+    off, nor what looks wrong, nor a package of Anki's, which lacks the media, as long as there is anything else. Of
+    `refs` there is at least one."""
     soon = datetime.now(UTC) + CLOCK_TOLERANCE
     adopted = None
     for ref, manifest in backwards(repository, refs):
@@ -115,7 +118,8 @@ def backwards(
 
 def is_of_a_backup(manifest: Manifest) -> bool:
     """Whether a snapshot shows all that a profile was when a backup was due: later ones may be held against it."""
-    return manifest.facts.get("purpose") not in (SAFETY, ADOPTED)
+    facts = manifest.facts
+    return facts.get("purpose") not in (SAFETY, ADOPTED) and not facts.get(UNFINISHED_RESTORE)
 
 
 def choose_profile(catalog: Catalog, name: str, own_key: ProfileKey | None = None) -> StoredProfile:

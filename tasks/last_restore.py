@@ -5,6 +5,9 @@ left, and the state that a person wants back is in the safety snapshot before th
 before it changed anything is none to undo. So this computer remembers, from just before anything of a profile is
 changed, which snapshot holds the state before. It lies with what else this computer remembers, never in Anki's folders.
 Losing it costs the choice alone: undoing takes the newest safety snapshot then. Any other can be restored by its id.
+
+A backup that comes between the two is of the state that the killed one had left. It is kept, and marked: whoever
+restores *latest* again must get what was meant before.
 """
 
 from __future__ import annotations
@@ -16,7 +19,10 @@ from typing import Any
 from storage.format.manifest import Manifest, ProfileKey, SnapshotId, is_snapshot_id
 from storage.object_cache import ObjectCache
 from storage.repository import Repository
+from tasks.catalog import UNFINISHED_RESTORE
 from tasks.settings_in_force import active_settings
+
+_FOLDER = "restores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,12 @@ class LastRestore:
 
 def last_restore(repository: Repository, profile_key: ProfileKey) -> LastRestore | None:
     """The last restore over this computer's profile of that key; None where nothing sound is remembered."""
+    return _read(_name(repository, profile_key))
+
+
+def _read(name: str) -> LastRestore | None:
     try:
-        found: dict[str, Any] = dict(json.loads(_memory().get(_name(repository, profile_key)) or b"{}"))
+        found: dict[str, Any] = dict(json.loads(_memory().get(name) or b"{}"))
         last = LastRestore(**found)
     except (ValueError, TypeError, RecursionError):
         return None
@@ -74,6 +84,27 @@ def state_before(safety: Manifest, last: LastRestore | None) -> SnapshotId:
     return safety.id
 
 
+def left_by_a_restore(profile_key: ProfileKey, collection_modified_ms: int) -> SnapshotId | None:
+    """Which snapshot a restore was putting in the profile's place when it was broken off; None where none was, or where
+    somebody has worked with what it had left since.
+
+    It does not matter which repository it came from.
+    """
+    try:
+        repositories = sorted(one.name for one in (active_settings().state / _FOLDER).iterdir())
+    except OSError:
+        return None
+    found = (_read(f"{_FOLDER}/{repository}/{profile_key}.json") for repository in repositories)
+    broken_off = (last for last in found if last is not None and not last.finished)
+    return next((last.restored for last in broken_off if last.leaves_ms == collection_modified_ms), None)
+
+
+def is_whole_by_now(manifest: Manifest) -> bool:
+    """Whether a snapshot is marked as what a restore had left, and this same state is what it should be by now."""
+    marked = manifest.facts.get(UNFINISHED_RESTORE)
+    return bool(marked) and left_by_a_restore(manifest.profile_key, modified_ms(manifest)) is None
+
+
 def modified_ms(manifest: Manifest) -> int:
     """Anki's `mod` of a snapshot's collection; 0 where the manifest does not tell, which no collection has."""
     told = manifest.facts.get("modified_ms")
@@ -85,4 +116,4 @@ def _memory() -> ObjectCache:
 
 
 def _name(repository: Repository, profile_key: ProfileKey) -> str:
-    return f"restores/{repository.id}/{profile_key}.json"
+    return f"{_FOLDER}/{repository.id}/{profile_key}.json"

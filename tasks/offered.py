@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from storage.format.manifest import Manifest, SnapshotId
 from storage.repository import Repository
-from tasks.catalog import ADOPTED, SAFETY, StoredProfile, by_age
+from tasks.catalog import ADOPTED, SAFETY, UNFINISHED_RESTORE, StoredProfile, by_age
 
 MOST = 200
 """A longer list is read by nobody; older snapshots can be named by their moment."""
@@ -28,6 +28,7 @@ def _described(manifest: Manifest) -> str:
         *(f"{count} {what}" for what in ("notes", "reviews") if isinstance(count := facts.get(what), int)),
         *([about] if about else []),
         *(["suspect"] if facts.get("suspect") else []),
+        *(["of an unfinished restore"] if facts.get(UNFINISHED_RESTORE) else []),
         manifest.id,
     ]
     return ", ".join(parts)

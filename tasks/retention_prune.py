@@ -18,7 +18,7 @@ from storage.format.manifest import Manifest, ProfileKey, SnapshotId
 from storage.repository import Repository, SnapshotRef
 from storage.retention import Candidate, RetentionLimits, RetentionPlan, plan_retention
 from storage.sweeping.index_folding import fold, foldable
-from tasks.catalog import ADOPTED, ROUTINE
+from tasks.catalog import ADOPTED, ROUTINE, UNFINISHED_RESTORE
 from tasks.job import Job
 from tasks.snapshot import Source
 from tasks.step import step
@@ -130,4 +130,5 @@ def carry_out(repository: Repository, profile_key: ProfileKey, plan: RetentionPl
 def is_good(manifest: Manifest) -> bool:
     """Whether a snapshot was proven, does not look wrong, and lacks nothing."""
     facts = manifest.facts
-    return facts.get("proven") is True and not facts.get("suspect") and not facts.get("media_left_out")
+    lacking = facts.get("media_left_out") or facts.get(UNFINISHED_RESTORE)
+    return facts.get("proven") is True and not facts.get("suspect") and not lacking

@@ -9,8 +9,10 @@ from profiles.suspicion import suspicion
 from storage.format.manifest import Fact, Manifest, SnapshotId
 from storage.intake import TakenFolder
 from storage.writing import Written
+from tasks.catalog import UNFINISHED_RESTORE
 from tasks.checksum import Contents
 from tasks.job import Job
+from tasks.last_restore import left_by_a_restore
 from tasks.pieces import collection_facts, commit_stored, store_pieces
 from tasks.profiles_here import source_of
 from tasks.snapshot import Source
@@ -57,8 +59,21 @@ def upload(job: Job, source: Source, contents: Contents, purpose: str, *, accept
         bytes_new=written.bytes_new,
         bytes_stored=written.bytes_stored + committed.manifest_bytes,
         suspect=suspect,
-        remarks=tuple(contents.reader.remarks()),
+        remarks=(*_about_a_restore(committed.manifest), *contents.reader.remarks()),
     )
+
+
+def _about_a_restore(manifest: Manifest) -> list[str]:
+    restored = manifest.facts[UNFINISHED_RESTORE]
+    if not restored:
+        return []
+    name = manifest.profile
+    what = (
+        f"A restore of {name} was broken off, and what it had left is what the snapshot {manifest.id} holds: it is "
+        "marked so, and is not what *latest* means"
+    )
+    advice = f"Restore {restored} again, or run `recollect undo {name!r}`; if all is well as it is, run"
+    return [f"{what}. {advice} `recollect backup {name!r} --accept`"]
 
 
 def _store_pieces(job: Job, contents: Contents) -> tuple[TakenFolder, Written]:
@@ -85,7 +100,7 @@ def _manifest(
     accept: bool,
 ) -> Manifest:
     counts = {"media_files": len(media.entries), "media_bytes": media.listing.stored.size, **_facts(source)}
-    baseline = job.last_unsuspected()
+    baseline, modified_ms = job.last_unsuspected(), source.proven().facts.modified_ms
     return Manifest(
         id=source.snapshot,
         profile=job.profile.name,
@@ -100,6 +115,7 @@ def _manifest(
             "purpose": purpose,
             "suspect": suspicion(baseline.facts, counts) if baseline and not accept else None,
             "accepted": accept,
+            UNFINISHED_RESTORE: None if accept else left_by_a_restore(job.profile_key, modified_ms),
             "media_left_out": len(contents.reader.unreadable),
             "bytes_read": source.evidence.size + media.bytes_read,
             "bytes_new": written.bytes_new,

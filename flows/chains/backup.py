@@ -21,6 +21,7 @@ from storage.repository import Repository
 from tasks.audit import SUSPECT, Audit, Report, audited, counts_of
 from tasks.catalog import ROUTINE
 from tasks.job import Job, job
+from tasks.last_restore import is_whole_by_now
 from tasks.profiles_here import found_profiles, key_of
 from tasks.repositories import open_named
 from tasks.settings_in_force import active_settings
@@ -63,6 +64,8 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
     if isinstance(source, Busy):
         audit.skipped(source.trouble)
         return
+    if isinstance(source, Unchanged) and (last := work.last_manifest()) and is_whole_by_now(last):
+        source = snapshot(work, force=True)
     if isinstance(source, Unchanged):
         last = work.last_manifest()
         audit.note(snapshot=source.snapshot, **counts_of(last))

@@ -14,7 +14,7 @@ from profiles.install_media import MediaAction
 from recollect.errors import RecollectError
 from storage.format.manifest import Manifest
 from storage.repository import Repository
-from tasks.catalog import ADOPTED, LATEST, SAFETY, StoredProfile, choose_profile, read_catalog
+from tasks.catalog import ADOPTED, LATEST, SAFETY, UNFINISHED_RESTORE, StoredProfile, choose_profile, read_catalog
 from tasks.chosen import chosen_snapshot
 from tasks.compare import compare_with_present
 from tasks.difference_text import OF_A_RESTORE, collection_lines, some_names
@@ -127,6 +127,8 @@ class RestorePlan:
         ]
         if facts.get("suspect"):
             lines.append(f"  this snapshot is suspect: {facts['suspect']}")
+        if facts.get(UNFINISHED_RESTORE):
+            lines.append("  this snapshot is of what a restore had left that was broken off")
         if facts.get("purpose") == SAFETY:
             lines.append("  this snapshot was taken before something that was to replace the state it holds")
         if facts.get("purpose") == ADOPTED:

@@ -9,7 +9,7 @@ from flows.report.page import Page, profile_page_key, table_page
 from recollect.units import size
 from storage.format.manifest import Manifest
 from tasks.audit import counts_of
-from tasks.catalog import ADOPTED, SAFETY
+from tasks.catalog import ADOPTED, SAFETY, UNFINISHED_RESTORE
 
 MOST_ROWS = 200
 """The newest so many snapshots are shown."""
@@ -50,6 +50,7 @@ def marks_of(manifest: Manifest) -> list[str]:
         "suspect": bool(manifest.facts.get("suspect")),
         "adopted": purpose == ADOPTED,
         "safety": purpose == SAFETY,
+        "of an unfinished restore": bool(manifest.facts.get(UNFINISHED_RESTORE)),
         "media left out": bool(manifest.facts.get("media_left_out")),
     }
     return [mark for mark, found in marks.items() if found]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from storage.format.manifest import ProfileKey, SnapshotId
-from tasks.last_restore import LastRestore, forget_restore, last_restore, remember_restore
+from tasks.last_restore import LastRestore, forget_restore, last_restore, left_by_a_restore, remember_restore
 from tests.flows.chains.house import House, back_up_well
 
 KEY = ProfileKey("Ada-01234567")
@@ -39,6 +39,21 @@ def test_a_restore_is_remembered_for_one_profile_until_the_next_one(house: House
     forget_restore(repository, KEY)
     assert last_restore(repository, KEY) is None
     assert not kept.exists()
+
+
+def test_what_a_restore_left_is_known_until_it_ends_well_or_somebody_works_with_it(house: House, kept: Path) -> None:
+    left_ms = LAST.leaves_ms
+    elsewhere = house.state / "restores" / "another repository" / kept.name
+    elsewhere.parent.mkdir()
+    assert left_by_a_restore(KEY, left_ms) == LAST.restored
+    assert left_by_a_restore(KEY, left_ms + 1) is None
+    assert left_by_a_restore(ProfileKey("Ada-76543210"), left_ms) is None
+    kept.rename(elsewhere)
+    assert left_by_a_restore(KEY, left_ms) == LAST.restored, "a backup may go to another repository"
+    elsewhere.write_text("no JSON")
+    assert left_by_a_restore(KEY, left_ms) is None
+    remember_restore(house.repository, KEY, replace(LAST, finished=True))
+    assert left_by_a_restore(KEY, left_ms) is None
 
 
 @pytest.mark.parametrize(

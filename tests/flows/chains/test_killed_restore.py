@@ -20,12 +20,13 @@ from typing import Any
 
 import pytest
 
+from flows.chains.backup import back_up
 from flows.chains.restore import restore
 from flows.chains.restore_plan import Wanted
 from flows.chains.undo import undo
 from profiles.media_trash import MEDIA_TRASH
 from storage.format.audit_row import Outcome
-from tasks.catalog import SAFETY
+from tasks.catalog import SAFETY, choose_profile, read_catalog
 from tests.flows.chains.house import (
     COLLECTION,
     MEDIA,
@@ -180,6 +181,10 @@ def day(request: pytest.FixtureRequest, house: House, tmp_path: Path) -> BadDay:
     return BadDay(house, snapshot, request.param == "exactly", present, wanted, others, kept, tmp_path / "seen")
 
 
+def latest(house: House) -> str:
+    return choose_profile(read_catalog(house.repository), "Ada").latest.id
+
+
 def assert_is(found: Rows, rows: Rows, *, restored: bool) -> None:
     """Row by row; what was restored differs in the two times that make the next sync ask."""
     assert found.keys() == rows.keys()
@@ -273,6 +278,50 @@ def test_a_restore_that_was_killed_twice_and_done_again_is_undone_as_one(day: Ba
     found = state_of(day.house.folder(), day.scratch)
     assert_is(found.rows, day.present.rows, restored=True)
     assert day.present.media.items() <= found.media.items()
+
+
+@pytest.mark.parametrize("day", ["closed"], indirect=True)
+def test_a_backup_of_what_a_killed_restore_left_is_marked_and_is_not_the_latest(day: BadDay) -> None:
+    house = day.house
+    moments = [one for one in day.moments() if one.endswith(": replace") and "tasks.restore_media" in one]
+    day.begin_anew()
+    meant = latest(house)
+    with day.runs() as runs:
+        assert runs.killed_at(moments[0])
+
+    scheduled = back_up("Ada")
+    assert scheduled.outcome is Outcome.COMPLETED, scheduled.message
+    (warning,) = scheduled.warnings
+    assert day.snapshot in warning
+    assert "`recollect undo 'Ada'`" in warning
+    assert latest(house) == meant
+    assert back_up("Ada").outcome is Outcome.UNCHANGED
+    assert latest(house) == meant
+
+    assert restore("Ada", day.snapshot).outcome is Outcome.COMPLETED
+    after = back_up("Ada")
+    assert (after.outcome, after.warnings) == (Outcome.COMPLETED, ())
+    assert latest(house) == after.row.snapshot
+
+
+@pytest.mark.parametrize("day", ["closed"], indirect=True)
+def test_what_a_killed_restore_left_is_the_latest_once_somebody_works_with_it_or_takes_it_as_it_is(
+    day: BadDay,
+) -> None:
+    house = day.house
+    moments = [one for one in day.moments() if one.endswith(": replace") and "tasks.restore_media" in one]
+    day.begin_anew()
+    with day.runs() as runs:
+        assert runs.killed_at(moments[0])
+    marked = back_up("Ada").row.snapshot
+
+    accepted = back_up("Ada", accept=True).row.snapshot
+    assert latest(house) == accepted != marked
+
+    add_note(house.collection("Ada"), "written after it")
+    worked = back_up("Ada")
+    assert worked.warnings == ()
+    assert latest(house) == worked.row.snapshot
 
 
 def of_the_restore(moments: list[str]) -> list[str]:
