@@ -15,6 +15,7 @@ from flows.chains.prune import plan_prune
 from flows.chains.prune import prune as prune_chain
 from flows.chains.sweep import planned_sweep, sweep
 from storage.format.audit_row import Outcome
+from tasks.limits import ChosenLimits
 from tasks.repositories import open_named
 
 
@@ -55,12 +56,12 @@ def prune(
     Example: recollect prune --daily 30 --dry-run
     """
     # Limits in the settings are this computer's; whoever gives them here means every profile.
-    for_all = any(limit is not None for limit in (daily, weekly, monthly))
+    limits = ChosenLimits(daily, weekly, monthly)
     with session(config, repo=repo, daily=daily, weekly=weekly, monthly=monthly):
         if dry_run:
-            _show_plans(profiles or [], for_all=for_all, as_json=as_json, accept=accept, accept_missing=accept_missing)
+            _show_plans(profiles or [], limits=limits, as_json=as_json, accept=accept, accept_missing=accept_missing)
             return
-        reports = prune_chain("default", profiles or [], despite_suspects=accept, limits_for_all=for_all)
+        reports = prune_chain("default", profiles or [], despite_suspects=accept, limits=limits)
         if not profiles:
             with progress_bars():
                 reports.append(sweep(accept=accept, accept_missing=accept_missing))
@@ -74,9 +75,9 @@ def prune(
         leave(reports)
 
 
-def _show_plans(names: list[str], *, for_all: bool, as_json: bool, accept: bool, accept_missing: bool) -> None:
+def _show_plans(names: list[str], *, limits: ChosenLimits, as_json: bool, accept: bool, accept_missing: bool) -> None:
     repository = open_named()
-    planned = plan_prune(repository, names, limits_for_all=for_all)
+    planned = plan_prune(repository, names, limits=limits)
     swept = None if names else planned_sweep(repository, accept=accept, accept_missing=accept_missing)
     if as_json:
         profiles = [

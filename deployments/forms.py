@@ -18,6 +18,7 @@ TITLES = {
     "accept": "Accept what looks like a loss",
     "accept_missing": "Accept that snapshots are missing",
     "at_once": "Profiles side by side",
+    "daily": "Daily snapshots to keep",
     "decks": "Decks",
     "exact_media": "Exactly the snapshot's media",
     "force": "Even if nothing has changed",
@@ -26,6 +27,7 @@ TITLES = {
     "into": "Into the profile itself",
     "layout": "For which Anki",
     "media": "With media",
+    "monthly": "Monthly snapshots to keep",
     "new_profile": "Into a new profile",
     "notes": "Notes",
     "only": "Only these parts",
@@ -41,6 +43,7 @@ TITLES = {
     "target": "File to write",
     "text": "Into a folder for text files",
     "to": "Into a folder",
+    "weekly": "Weekly snapshots to keep",
 }
 """What parameters are called in front of people."""
 

@@ -17,6 +17,8 @@ from storage.format.manifest import Manifest, ProfileKey
 from storage.repository import Repository, SnapshotRef
 from tasks.catalog import ADOPTED, backwards, by_age, is_of_a_backup
 from tasks.known_notes import KnownNotes, known_in, remembered
+from tasks.last_restore import is_whole_by_now
+from tasks.limits import ChosenLimits, deployed_limits
 from tasks.private_folder import private_folder
 from tasks.profiles_here import key_of
 from tasks.settings_in_force import active_settings
@@ -28,7 +30,9 @@ _LOG = "archived deletion log"
 class Job:
     """A backup under way."""
 
-    def __init__(self, profile: Profile, repository: Repository, staging: Path) -> None:
+    def __init__(
+        self, profile: Profile, repository: Repository, staging: Path, limits: ChosenLimits | None = None
+    ) -> None:
         self.profile = profile
         self.profile_key = key_of(profile)
         self.repository = repository
@@ -36,6 +40,7 @@ class Job:
         self.staging = staging
         self.beside = ThreadPoolExecutor(1, thread_name_prefix="beside")
         """For what is done beside the steps. It has ended before the private folder goes."""
+        self._limits = limits
         self._memory = memory_of(repository, self.profile_key)
         self._known: Mapping[bytes, RememberedFile] | None = None
         self._snapshots: list[SnapshotRef] | None = None
@@ -86,6 +91,16 @@ class Job:
                 return found
         return None
 
+    @property
+    def limits(self) -> ChosenLimits:
+        """What the deployment of the profile's backups says to keep; where this is no run of it, what it said last."""
+        return deployed_limits(self.last_manifest()) if self._limits is None else self._limits
+
+    def last_is_outdated(self) -> bool:
+        """Whether the last snapshot notes what is so no longer, even if the profile did not change since."""
+        last = self.last_manifest()
+        return last is not None and (is_whole_by_now(last) or self.limits != deployed_limits(last))
+
     def known_files(self) -> Mapping[bytes, RememberedFile]:
         """The media files as this machine remembers them."""
         if self._known is None:
@@ -133,9 +148,12 @@ def memory_of(repository: Repository, profile_key: ProfileKey) -> FileMemory:
 
 
 @contextmanager
-def job(profile: Profile, repository: Repository) -> Iterator[Job]:
-    """A backup of `profile` with a private folder for its copies, which is gone afterwards."""
+def job(profile: Profile, repository: Repository, limits: ChosenLimits | None = None) -> Iterator[Job]:
+    """A backup of `profile` with a private folder for its copies, which is gone afterwards.
+
+    `limits` are what its deployment says to keep, None where it is no run of one.
+    """
     with private_folder() as staging:
-        work = Job(profile, repository, staging)
+        work = Job(profile, repository, staging, limits)
         with work.beside:
             yield work

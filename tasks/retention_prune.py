@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from profiles.backup_preferences import RetentionPreferences
-from recollect.settings import Settings
 from storage.format.manifest import Manifest, ProfileKey, SnapshotId
 from storage.repository import Repository, SnapshotRef
 from storage.retention import Candidate, RetentionLimits, RetentionPlan, plan_retention
 from storage.sweeping.index_folding import fold, foldable
 from tasks.catalog import ADOPTED, ROUTINE, UNFINISHED_RESTORE
 from tasks.job import Job
+from tasks.limits import limits_in_force
 from tasks.snapshot import Source
 from tasks.step import step
 
@@ -63,22 +62,13 @@ def retention_prune(job: Job, source: Source, stored: SnapshotId) -> Pruned:
     judge, and keeps nothing from being kept here.
     """
     fold(job.repository, foldable(job.repository.holdings()))
-    limits = chosen_limits(job.settings, source.proven().preferences)
+    limits = limits_in_force(source.proven().preferences, job.limits, job.settings)
     refs = sorted({*job.snapshots(), SnapshotRef(job.profile_key, stored)}, key=lambda ref: ref.id)
     retention = profile_retention(job.repository, refs, limits)
     if held := retention.held():
         return Pruned(0, retention.manifests, (held, *retention.remarks))
     carry_out(job.repository, job.profile_key, retention.plan)
     return Pruned(len(retention.plan.goes), staying(retention.plan, retention.manifests), retention.remarks)
-
-
-def chosen_limits(settings: Settings, own: RetentionPreferences) -> RetentionLimits:
-    """The limits in force: each one that is set, else the profile's own."""
-    return RetentionLimits(
-        daily=own.daily if settings.daily is None else settings.daily,
-        weekly=own.weekly if settings.weekly is None else settings.weekly,
-        monthly=own.monthly if settings.monthly is None else settings.monthly,
-    )
 
 
 def profile_retention(

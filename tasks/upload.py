@@ -13,6 +13,7 @@ from tasks.catalog import UNFINISHED_RESTORE
 from tasks.checksum import Contents
 from tasks.job import Job
 from tasks.last_restore import left_by_a_restore
+from tasks.limits import facts_about
 from tasks.pieces import collection_facts, commit_stored, store_pieces
 from tasks.profiles_here import source_of
 from tasks.snapshot import Source
@@ -122,6 +123,7 @@ def _manifest(
             "bytes_stored": written.bytes_stored,
             "repository_bytes": job.repository.holdings().bytes_in_packs + written.bytes_stored,
             "seconds": round((datetime.now(UTC) - source.taken_at).total_seconds(), 3),
+            **facts_about(job.limits),
             **counts,
             **software_versions(),
         },

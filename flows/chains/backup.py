@@ -21,7 +21,7 @@ from storage.repository import Repository
 from tasks.audit import SUSPECT, Audit, Report, audited, counts_of
 from tasks.catalog import ROUTINE
 from tasks.job import Job, job
-from tasks.last_restore import is_whole_by_now
+from tasks.limits import ChosenLimits
 from tasks.profiles_here import found_profiles, key_of
 from tasks.repositories import open_named
 from tasks.settings_in_force import active_settings
@@ -38,10 +38,12 @@ def back_up(
     force: bool = False,
     purpose: str = ROUTINE,
     accept: bool = False,
+    limits: ChosenLimits | None = None,
 ) -> Report:
     """Back up one profile.
 
-    `force` makes a snapshot even when nothing changed; `accept` takes a profile that looks wrong as it is. It is
+    `force` makes a snapshot even when nothing changed; `accept` takes a profile that looks wrong as it is. `limits` are
+    what the deployment of these backups says to keep; where it is None, what it said last goes on to count. It is
     skipped while another run on this computer does the same, or puts something in the profile's place.
     """
     repository = open_named(repository_name, create=True)
@@ -51,7 +53,7 @@ def back_up(
         audit.profile, audit.profile_key = profile.name, key_of(profile)
         choose(found, [profile.name])
         force = force or accept
-        with backing_up(profile, repository, in_full=force) as remarks, job(profile, repository) as work:
+        with backing_up(profile, repository, in_full=force) as remarks, job(profile, repository, limits) as work:
             audit.warnings += remarks
             _protect(work, audit, force=force, purpose=purpose, accept=accept)
     return audit.report()
@@ -64,7 +66,7 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
     if isinstance(source, Busy):
         audit.skipped(source.trouble)
         return
-    if isinstance(source, Unchanged) and (last := work.last_manifest()) and is_whole_by_now(last):
+    if isinstance(source, Unchanged) and work.last_is_outdated():
         source = snapshot(work, force=True)
     if isinstance(source, Unchanged):
         last = work.last_manifest()

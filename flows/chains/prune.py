@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from profiles.backup_preferences import RetentionPreferences
 from storage.format.audit_row import Outcome
 from storage.format.manifest import Manifest
 from storage.repository import Repository
 from storage.retention import RetentionLimits, RetentionPlan
 from tasks.audit import SUSPECT, Report, audited
-from tasks.catalog import StoredProfile, choose_profile, read_catalog
+from tasks.catalog import ADOPTED, StoredProfile, choose_profile, read_catalog
+from tasks.limits import NOTHING_CHOSEN, ChosenLimits, deployed_limits, limits_in_force, own_limits
 from tasks.repositories import open_named
-from tasks.retention_prune import carry_out, chosen_limits, profile_retention, staying
+from tasks.retention_prune import carry_out, profile_retention, staying
 from tasks.settings_in_force import active_settings
 from tasks.this_computer import this_host
 
@@ -34,17 +34,21 @@ class ProfilePlan:
         return staying(self.plan, self.snapshots)
 
 
-def plan_prune(repository: Repository, names: Sequence[str] = (), *, limits_for_all: bool = False) -> list[ProfilePlan]:
-    """The plans for the profiles named, or for all. The limits are those set, else what each profile's owner chose.
+def plan_prune(
+    repository: Repository, names: Sequence[str] = (), *, limits: ChosenLimits = NOTHING_CHOSEN
+) -> list[ProfilePlan]:
+    """The plans for the profiles named, or for all.
 
-    What is set on this computer is not meant for other computers' profiles, unless they are named or it is for all.
+    In force are `limits`, else what the deployment of a profile's backups says, else the limits that are set, else
+    those that its owner chose. What is set on this computer is not meant for other computers' profiles, unless they are
+    named.
     """
     catalog = read_catalog(repository)
     chosen = [choose_profile(catalog, name) for name in names] or list(catalog.profiles)
     plans = []
     for profile in chosen:
-        limits = _limits(profile, meant=limits_for_all or bool(names))
-        retention = profile_retention(repository, profile.refs, limits)
+        limits_of_it = _limits(repository, profile, limits, named=bool(names))
+        retention = profile_retention(repository, profile.refs, limits_of_it)
         plans.append(ProfilePlan(profile, retention.plan, retention.held(), retention.remarks, retention.manifests))
     return plans
 
@@ -54,15 +58,15 @@ def prune(
     names: Sequence[str] = (),
     *,
     despite_suspects: bool = False,
-    limits_for_all: bool = False,
+    limits: ChosenLimits = NOTHING_CHOSEN,
 ) -> list[Report]:
-    """Forget what the retention limits no longer hold, profile by profile.
+    """Forget what the retention limits no longer hold, profile by profile; they are found as in `plan_prune`.
 
     `despite_suspects` is a person's own word: without it, a profile with a recent suspect snapshot keeps everything.
     """
     repository = open_named(repository_name)
     reports = []
-    for planned in plan_prune(repository, names, limits_for_all=limits_for_all):
+    for planned in plan_prune(repository, names, limits=limits):
         with audited("prune", planned.profile.name, repository) as audit:
             audit.profile_key = planned.profile.key
             audit.warnings += planned.remarks
@@ -81,23 +85,10 @@ def prune(
     return reports
 
 
-def _limits(profile: StoredProfile, *, meant: bool) -> RetentionLimits:
+def _limits(repository: Repository, profile: StoredProfile, given: ChosenLimits, *, named: bool) -> RetentionLimits:
     """The limits in force for a profile."""
-    own = _own_limits(profile.newest)
-    if meant or profile.host == this_host(active_settings()):
-        return chosen_limits(active_settings(), own)
-    return RetentionLimits(own.daily, own.weekly, own.monthly)
-
-
-def _own_limits(newest: Manifest) -> RetentionPreferences:
-    """The limits that the profile's owner chose in Anki, as a snapshot noted them."""
-    defaults = RetentionPreferences()
-    daily, weekly, monthly = (
-        noted if type(noted := newest.facts.get(f"limit_{name}")) is int and noted >= 0 else default
-        for name, default in (
-            ("daily", defaults.daily),
-            ("weekly", defaults.weekly),
-            ("monthly", defaults.monthly),
-        )
-    )
-    return RetentionPreferences(daily, weekly, monthly, defaults.minimum_interval_minutes)
+    settings, newest = active_settings(), profile.newest
+    meant = [settings] if named or profile.host == this_host(settings) else []
+    # No deployment made what was adopted.
+    taken = repository.manifest(profile.latest) if newest.facts.get("purpose") == ADOPTED else newest
+    return limits_in_force(own_limits(newest), given, deployed_limits(taken), *meant)

@@ -9,7 +9,6 @@ from tasks.catalog import ROUTINE
 from tasks.checksum import Contents, checksum
 from tasks.deletion_log_archive import deletion_log_archive
 from tasks.job import Job
-from tasks.last_restore import is_whole_by_now
 from tasks.retention_prune import retention_prune
 from tasks.snapshot import Source
 from tasks.upload import upload
@@ -23,8 +22,7 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
     with audit.timed("checksum"):
         contents = checksum(work, source)
     _tell_source(audit, source)
-    last, manifest = work.last_snapshot(), work.last_manifest()
-    force = force or (manifest is not None and is_whole_by_now(manifest))
+    last, force = work.last_snapshot(), force or work.last_is_outdated()
     if contents.unchanged and not force and last is not None:
         stored = last.id
         work.remember_files(contents.media.versions)
@@ -35,7 +33,7 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
             bytes_read=source.evidence.size + contents.media.bytes_read,
         )
         audit.warnings += contents.reader.remarks()
-        end_unchanged(audit, f"The content is the same as in the snapshot {stored}", manifest)
+        end_unchanged(audit, f"The content is the same as in the snapshot {stored}", work.last_manifest())
     else:
         stored = _store(work, audit, source, contents, purpose=purpose, accept=accept)
     if purpose == ROUTINE:

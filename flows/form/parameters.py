@@ -28,6 +28,9 @@ AnswerMinutes = Annotated[int, Field(ge=1, le=1440)]
 AtOnce = Annotated[int, Field(ge=1, le=32)]
 """How many profiles are backed up side by side: the range of the setting `at_once`."""
 
+Limit = Annotated[int, Field(ge=0, le=9999)]
+"""How many snapshots to keep of a kind: the range of the settings of that name."""
+
 TargetAddress = Annotated[
     str,
     Field(

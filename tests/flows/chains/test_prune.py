@@ -12,9 +12,11 @@ from flows.chains.prune import plan_prune, prune
 from storage.errors import NotARepository, SnapshotUnknown, StoreReadOnly
 from storage.format.audit_row import Outcome
 from storage.retention import RetentionLimits
+from tasks.catalog import ADOPTED
+from tasks.limits import NOTHING_CHOSEN, ChosenLimits
 from tests.faults.faulty_store import WRITING
 from tests.flows.chains.backdating import backdate
-from tests.flows.chains.house import House, back_up_well, through_faults
+from tests.flows.chains.house import House, add_note, back_up_well, through_faults
 
 OLD = [3, 4, 5, 40, 41, 400]
 
@@ -211,10 +213,43 @@ def test_the_limits_of_this_computer_are_not_meant_for_the_profiles_of_another(h
         assert [plan.plan.limits for plan in plans] == [RetentionLimits()]
         for meant in (
             plan_prune(house.repository, ["Ada"]),
-            plan_prune(house.repository, limits_for_all=True),
+            plan_prune(house.repository, limits=ChosenLimits(0, 0, 0)),
         ):
             assert [plan.plan.limits for plan in meant] == [RetentionLimits(0, 0, 0)]
     assert ids(house) == everything
+
+
+def test_what_a_deployment_says_to_keep_is_kept_by_whoever_prunes_until_it_says_otherwise(house: House) -> None:
+    said = ChosenLimits(daily=50, weekly=0)
+    backdate(house, "Ada", days=OLD)
+    first = back_up("Ada", limits=said)
+    assert first.outcome is Outcome.COMPLETED, "it is noted though nothing else has changed"
+    assert first.row.snapshots_pruned == 0
+    assert back_up("Ada", limits=said).outcome is Outcome.UNCHANGED
+    assert back_up("Ada").outcome is Outcome.UNCHANGED
+    backdate(house, "Ada", days=[0], purpose=ADOPTED, keep_daily=None, keep_weekly=None)
+
+    # Neither another kind of run nor the settings of this or another computer let go of more.
+    add_note(house.collection(), "by hand")
+    with house.set(daily=1, weekly=0, monthly=0):
+        assert back_up("Ada").row.snapshots_pruned == 0
+        assert [report.row.snapshots_pruned for report in prune()] == [0]
+    with house.set(host="another computer", daily=1):
+        (planned,) = plan_prune(house.repository, ["Ada"])
+        assert planned.plan.limits == RetentionLimits(50, 0, 9)
+        (planned,) = plan_prune(house.repository, limits=ChosenLimits(daily=2))
+        assert planned.plan.limits == RetentionLimits(2, 0, 9)
+
+    add_note(house.collection(), "on schedule")
+    with house.set(daily=1, weekly=0, monthly=0):
+        assert back_up("Ada", limits=NOTHING_CHOSEN).row.snapshots_pruned == 5
+
+
+@pytest.mark.parametrize("noted", ["many", -1, True, 2.5])
+def test_what_no_deployment_can_have_said_counts_as_nothing(house: House, noted: object) -> None:
+    backdate(house, "Ada", days=OLD, keep_daily=noted)
+    (planned,) = plan_prune(house.repository)
+    assert planned.plan.limits == RetentionLimits()
 
 
 def test_an_empty_repository_has_nothing_to_prune(house: House) -> None:
