@@ -32,7 +32,7 @@ def export_colpkg(
     Args:
         profile: The profile's name, as Anki shows it.
         target: Where to: the full path of a file, or its URL, such as s3://bucket/ada.colpkg, without a password. What
-            it takes to get there comes from the settings for a repository on the same server.
+            it takes to get there comes from the settings or the block of a repository on the same server.
         snapshot: "latest", a time such as 2026-11-22 18:00 for the newest by then, or a snapshot's id.
         media: With the media files.
         layout: "latest", or "legacy" for an Anki before 2.1.50.

@@ -15,12 +15,13 @@ from recollect.settings import RepositoryAddress, Settings, repository_address
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?#]*)(.*)", re.DOTALL)
 
 
-def target_address(settings: Settings, target: str) -> RepositoryAddress:
+def target_address(settings: Settings, target: str, *others: RepositoryAddress) -> RepositoryAddress:
     """The path or URL `target`, made whole, with the options to get there.
 
     A URL gets those that the settings give for a repository on the very same server under the very same user (of S3: in
     the same bucket), and the password in that one's URL if there is one; of several it is the one nearest to it. No
-    other server ever gets to see them. Raises SettingsInvalid for what is no address.
+    other server ever gets to see them. `others` are repositories that count as those in the settings do. Raises
+    SettingsInvalid for what is no address.
     """
     try:
         url = full_address(target)
@@ -30,7 +31,7 @@ def target_address(settings: Settings, target: str) -> RepositoryAddress:
         wanted = _parts(url)
         if wanted is None:
             return RepositoryAddress("", url, {})
-        known = list(_known(settings))
+        known = [*_known(settings), *others]
         near = [(found, one) for one in known if (found := _parts(one.url)) is not None and found.place == wanted.place]
         if not near:
             return RepositoryAddress("", url, {})

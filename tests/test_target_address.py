@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from recollect.errors import SettingsInvalid
-from recollect.settings import Settings, load_settings
+from recollect.settings import RepositoryAddress, Settings, load_settings
 from recollect.target_address import target_address
 
 SECRET = "geheim-4711"
@@ -52,6 +52,13 @@ def test_options_go_to_the_very_server_that_they_are_for_and_to_no_other(
 ) -> None:
     found = target_address(settings, target)
     assert (found.url, found.options) == (target, options)
+
+
+def test_what_gets_to_another_repository_goes_to_its_very_server_and_to_no_other(settings: Settings) -> None:
+    block = RepositoryAddress("school", "s3://school/anki", {"secret": SECRET})
+    assert target_address(settings, "s3://school/ada.colpkg", block).options == {"secret": SECRET}
+    assert target_address(settings, "s3://school2/ada.colpkg", block).options == {}
+    assert target_address(settings, "s3://school/ada.colpkg").options == {}
 
 
 def test_a_password_in_a_repositorys_url_is_used_on_its_server_and_never_shown(settings: Settings) -> None:

@@ -40,7 +40,7 @@ def export(
     """
     repository = open_named(repository_name)
     with audited("export", profile or "", repository) as audit:
-        file = _file_to_write(target, overwrite=overwrite)
+        file = _file_to_write(target, repository_name, overwrite=overwrite)
         manifest = chosen_manifest(repository, snapshot, profile)
         audit.profile, audit.profile_key = manifest.profile, manifest.profile_key
         audit.note(snapshot=manifest.id)
@@ -62,8 +62,8 @@ def export(
     return audit.report()
 
 
-def _file_to_write(target: str, *, overwrite: bool) -> OutgoingFile:
-    file = outgoing_file(target)
+def _file_to_write(target: str, repository_name: str, *, overwrite: bool) -> OutgoingFile:
+    file = outgoing_file(target, repository_name)
     # Not only a matter of taste: no collection, and nothing of Anki's, is ever replaced by a package this way.
     if not file.url.lower().endswith(ENDING):
         raise TargetUnwritable(

@@ -70,7 +70,7 @@ def test_a_flow_backs_up_to_a_repository_in_a_block_and_no_secret_of_it_shows_an
 ) -> None:
     with s3_server(tmp_path / "s3", tmp_path) as s3:
         endpoint = s3.options["endpoint_url"]
-        backed_up, restored = home.run(
+        backed_up, restored, exported = home.run(
             "from prefect_aws import MinIOCredentials\n"
             "from prefect_aws.client_parameters import AwsClientParameters\n"
             "from tasks.repository_block import RecollectRepository\n"
@@ -83,10 +83,13 @@ def test_a_flow_backs_up_to_a_repository_in_a_block_and_no_secret_of_it_shows_an
             f"    secret_options={{'secret': {SECRET!r}}}, passphrase={PASSPHRASE!r}).save('school-again')\n"
             f"restored = {str(tmp_path / 'out')!r}\n"
             "end(back_up_profile('Ada', 'school', return_state=True))\n"
-            "end(restore_profile('Ada', to=restored, repository='school-again', return_state=True))\n",
+            "end(restore_profile('Ada', to=restored, repository='school-again', return_state=True))\n"
+            f"end(export_colpkg('Ada', {s3.url('ada.colpkg')!r}, repository='school', return_state=True))\n",
         )
 
-    assert (backed_up.state, restored.state) == ("Completed", "Completed"), backed_up.message + restored.message
+    for run in (backed_up, restored, exported):
+        assert run.state == "Completed", run.message
+    assert [*(tmp_path / "s3").rglob("ada.colpkg")]
     (configuration,) = (tmp_path / "s3").rglob("recollect.json")
     assert json.loads(configuration.read_text())["sealing"] == "aes-256-gcm"
     assert not (home.folder / "repository").exists()
