@@ -6,7 +6,8 @@ another flow, a person at a terminal or another computer, must not let go of wha
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Final, Protocol
 
 from profiles.backup_preferences import RetentionPreferences
@@ -45,7 +46,7 @@ def limits_in_force(own: RetentionPreferences, *chosen: Chosen) -> RetentionLimi
     """Each limit as the first of `chosen` says that says anything of it, else as the profile's owner chose it."""
 
     def of(kind: str) -> int:
-        said = (getattr(one, kind) for one in (*chosen, own))
+        said: Iterator[int | None] = (getattr(one, kind) for one in (*chosen, own))
         return next(limit for limit in said if limit is not None)
 
     return RetentionLimits(*map(of, _KINDS))
@@ -54,9 +55,8 @@ def limits_in_force(own: RetentionPreferences, *chosen: Chosen) -> RetentionLimi
 def own_limits(newest: Manifest) -> RetentionPreferences:
     """The limits that the profile's owner chose in Anki, as a snapshot noted them."""
     defaults = RetentionPreferences()
-    noted = (_noted(newest, f"limit_{kind}") for kind in _KINDS)
-    limits = (getattr(defaults, kind) if limit is None else limit for kind, limit in zip(_KINDS, noted, strict=True))
-    return RetentionPreferences(*limits, minimum_interval_minutes=defaults.minimum_interval_minutes)
+    noted = {kind: limit for kind in _KINDS if (limit := _noted(newest, f"limit_{kind}")) is not None}
+    return replace(defaults, **noted)
 
 
 def deployed_limits(newest: Manifest | None) -> ChosenLimits:

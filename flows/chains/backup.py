@@ -63,11 +63,11 @@ def _protect(work: Job, audit: Audit, *, force: bool, purpose: str, accept: bool
     log_state = deletion_log_state(work)
     with audit.timed("snapshot"):
         source = snapshot(work, force=force)
+        if isinstance(source, Unchanged) and work.last_is_outdated():
+            source = snapshot(work, force=True)
     if isinstance(source, Busy):
         audit.skipped(source.trouble)
         return
-    if isinstance(source, Unchanged) and work.last_is_outdated():
-        source = snapshot(work, force=True)
     if isinstance(source, Unchanged):
         last = work.last_manifest()
         audit.note(snapshot=source.snapshot, **counts_of(last))

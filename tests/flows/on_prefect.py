@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sqlite3
 import subprocess
@@ -106,10 +107,12 @@ class Run:
                 return found
             time.sleep(0.1)  # nothing announces what the server has recorded
 
-    def log(self) -> str:
-        """The log of the run and of its tasks, as the server holds it."""
-        lines = _asked(self.server, "logs/filter", {"logs": {"flow_run_id": {"any_": [self.id]}}})
-        return "\n".join(line["message"] for line in lines)
+    def log(self, least: int = logging.NOTSET) -> str:
+        """The log of the run and of its tasks, as the server holds it, from the level `least` on."""
+        wanted = {"logs": {"flow_run_id": {"any_": [self.id]}}, "sort": "TIMESTAMP_ASC"}
+        return "\n".join(
+            line["message"] for line in _asked(self.server, "logs/filter", wanted) if line["level"] >= least
+        )
 
 
 @dataclass(frozen=True, slots=True)

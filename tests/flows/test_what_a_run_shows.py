@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from pathlib import Path
 
-from tests.flows.chains.house import opened
+from tests.flows.chains.house import add_note, opened
 from tests.flows.on_prefect import Home, Run
 
 # Counts what is asked of the store.
@@ -192,6 +193,41 @@ def test_pruning_shows_who_is_protected_and_since_when(home: Home) -> None:
     assert "| Ben | " in repository
     assert repository.count("](data:image/svg+xml;base64,") == 3
     assert "0 of 1 snapshots were let go" in report
+
+
+def test_an_adoption_shows_the_snapshots_that_it_made_beside_those_that_there_were(home: Home, tmp_path: Path) -> None:
+    for year in (2024, 2025):
+        add_note(home.collection("Ada"), str(year))
+        with opened(home.collection("Ada")) as anki:
+            name = str(tmp_path / f"backup-{year}-05-04-12.00.00.colpkg")
+            anki.export_collection_package(name, include_media=False, legacy=False)
+            anki.reopen()
+    backed_up, adopted = home.run(
+        "from flows.adopt import adopt_backups\n"
+        "end(back_up_profile('Ada', return_state=True))\n"
+        f"end(adopt_backups([{str(tmp_path)!r}], 'Ada', return_state=True))"
+    )
+
+    assert adopted.state == "Completed", adopted.message
+    (key,) = (key for key in backed_up.artifacts() if key.startswith("snapshots-"))
+    pages = adopted.artifacts()
+    assert [shown["Marks"] for shown in json.loads(pages[key])] == ["", "adopted", "adopted"]
+    assert key.replace("snapshots-", "pictures-") in pages
+    assert len(pages) == 3
+
+
+def test_what_is_merely_told_is_no_warning(home: Home) -> None:
+    *backups, restored, pruned = home.run(
+        "end(back_up_profile('Ada', return_state=True))\n"
+        * 2
+        + "end(restore_profile('Ada', in_place=True, ask=False, return_state=True))\n"
+        "end(prune(return_state=True))"
+    )
+
+    for run in (*backups, restored, pruned):
+        assert run.log(logging.WARNING) == ""
+    assert "The state before is kept as the safety snapshot" in restored.log(logging.INFO)
+    assert "choose Upload to AnkiWeb" in restored.log(logging.INFO)
 
 
 def said_of_all(run: Run, expected: int) -> list[tuple[str, str]]:

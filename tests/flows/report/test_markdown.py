@@ -101,7 +101,7 @@ def test_what_stands_further_in_is_a_list_below_what_stands_above_it() -> None:
         (1, "too far in"),
         (1, "notes:"),
         (2, "gone:"),
-        (3, "x"),
+        (3, "# x"),
     ]
 
 
