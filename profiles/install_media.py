@@ -29,7 +29,7 @@ from pathlib import Path
 from profiles.durable import sync_descriptor, sync_files_below, told_plainly
 from profiles.errors import MediaLeftOut, MediaNameTaken, SourceUnreadable, TargetUnusable
 
-_UNFINISHED = re.compile(r"\.recollect-[0-9a-f]{16}\.tmp")
+UNFINISHED = re.compile(r"\.recollect-[0-9a-f]{16}\.tmp")
 """A folder that holds one unfinished file; or such a file itself, from before it had a folder."""
 _IN_THE_MAKING = "file"
 # Left by file managers in folders that a person sees as empty.
@@ -349,7 +349,7 @@ def finish_media(folder: Path, *, synced: bool = True) -> None:
     """
     with told_plainly(f"The media folder {folder} could not be finished"), _opened(folder) as place:
         with os.scandir(place.itself) as entries:
-            found = [entry for entry in entries if _UNFINISHED.fullmatch(entry.name)]
+            found = [entry for entry in entries if UNFINISHED.fullmatch(entry.name)]
             unfinished = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in found]
         for name, is_folder in unfinished:
             _remove_unfinished(place, name, is_folder=is_folder)

@@ -19,6 +19,7 @@ from profiles.backup_preferences import RetentionPreferences, backup_preferences
 from profiles.collection_copy import CopyEvidence, SourceStamp, copy_collection, stamp, surely_unchanged
 from profiles.discovery import Profile
 from profiles.errors import ProfileError, SourceBusy, SourceUnreadable
+from profiles.install_media import UNFINISHED
 from profiles.media import MediaFolder, list_media, read_stable
 from profiles.proof import CollectionFacts, prove
 from recollect.progress import current_progress
@@ -78,7 +79,10 @@ class Source:
         self.media_listed_at_ns = media_listed_at_ns
         self.has_deletion_log = has_deletion_log
         self.remarks = remarks + [
-            f"The media folder holds {name!r}, {why}: not backed up" for name, why in media.passed_over
+            f"The media folder holds {name!r}, {why}: not backed up"
+            for name, why in media.passed_over
+            # What a restore had left that was killed is nobody's; the next one removes it.
+            if not UNFINISHED.fullmatch(name)
         ]
 
     def proven(self) -> Proven:
