@@ -27,27 +27,30 @@ from tasks.vanished import Held, notes_vanished
 
 @dataclass(frozen=True, slots=True)
 class Archived:
-    """How many deleted notes the archive was told something new of, and what could not be made out."""
+    """How many deleted notes the archive was told something new of."""
 
     notes: int
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
+    """What could not be made out of snapshots or of the archive."""
+    told: tuple[str, ...] = ()
+    """What could not be made out of deleted.txt: Anki writes there so that not all can, and nobody can change that."""
 
 
 @step("deletion-log-archive", retried=True)
 def deletion_log_archive(job: Job, snapshot: SnapshotId, contents: Contents) -> Archived:
     """Archive what deleted.txt tells, and the notes that went from the snapshot before to `snapshot`."""
-    remarks: list[str] = []
+    remarks, told = list[str](), list[str]()
     version = _log_version(contents)
     present = _present(job, snapshot, contents, remarks)
     new = archive_notes(
         job.repository,
         job.profile_key,
-        chain(_logged(job, snapshot, version, remarks), _vanished(job, present, remarks) if present else ()),
+        chain(_logged(job, snapshot, version, told), _vanished(job, present, remarks) if present else ()),
         now=datetime.now(UTC),
         remarks=remarks,
     )
     job.remember_archived(version, KnownNotes(snapshot, present.ids) if present else None)
-    return Archived(len(new), tuple(remarks))
+    return Archived(len(new), tuple(remarks), tuple(told))
 
 
 def _present(job: Job, snapshot: SnapshotId, contents: Contents, remarks: list[str]) -> Held | None:
@@ -71,7 +74,7 @@ def _is_later(known: KnownNotes, snapshot: SnapshotId) -> bool:
     return known.snapshot > snapshot and snapshot_time(known.snapshot) <= datetime.now(UTC) + CLOCK_TOLERANCE
 
 
-def _logged(job: Job, snapshot: SnapshotId, version: str | None, remarks: list[str]) -> Iterator[ArchivedNote]:
+def _logged(job: Job, snapshot: SnapshotId, version: str | None, told: list[str]) -> Iterator[ArchivedNote]:
     """What deleted.txt tells, unless that version of it was archived before."""
     if version is None:
         return
@@ -79,7 +82,7 @@ def _logged(job: Job, snapshot: SnapshotId, version: str | None, remarks: list[s
     if version == job.archived_deletion_log() and job.repository.store.list(f"deletions/{job.profile_key}"):
         return
     log = parse_deletion_log(job.staged_deletion_log.read_bytes(), read_note_types(job.staged_collection))
-    remarks += [f"deleted.txt, {remark}" for remark in log.unreadable]
+    told += [f"deleted.txt, {remark}" for remark in log.unreadable]
     for note in log.notes:
         yield ArchivedNote(
             key=note.key,

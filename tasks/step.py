@@ -24,6 +24,8 @@ R = TypeVar("R")
 
 _RETRIES = 3
 _FIRST_DELAY_S = 2
+_SAYS_NOTHING = "Finished in state Completed()"
+"""What Prefect logs of each step that went well (task_engine.py, set_state), which the page of the run shows anyway."""
 
 
 class _Call:
@@ -55,7 +57,7 @@ class Step(Generic[P, R]):
         from prefect.cache_policies import NO_CACHE
         from prefect.tasks import exponential_backoff
 
-        _tell_known_trouble_in_a_sentence()
+        _log_what_matters()
 
         def run(call: _Call) -> R:
             return self.function(*call.args, **call.kwargs)
@@ -105,10 +107,13 @@ def _may_pass(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.data, StoreUnreachable)
 
 
-class _InASentence(logging.Filter):
-    """Known trouble says everything in its sentence; the stack below it helps nobody who reads the log."""
+class _WhatMatters(logging.Filter):
+    """Known trouble says everything in its sentence; the stack below it helps nobody who reads the log. And a step that
+    went well without a word, as most do, says nothing."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.msg == _SAYS_NOTHING:
+            return False
         trouble = record.exc_info[1] if record.exc_info else None
         if isinstance(trouble, RecollectError):
             record.exc_info = record.exc_text = None
@@ -119,6 +124,6 @@ class _InASentence(logging.Filter):
 
 
 @functools.cache
-def _tell_known_trouble_in_a_sentence() -> None:
+def _log_what_matters() -> None:
     for name in ("prefect.task_runs", "prefect.flow_runs"):
-        logging.getLogger(name).addFilter(_InASentence())
+        logging.getLogger(name).addFilter(_WhatMatters())

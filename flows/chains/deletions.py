@@ -61,7 +61,8 @@ def _rescan(repository: Repository, whose: StoredProfile, runs: Runs) -> Report:
         with audit.timed("deletion_log_archive"):
             archived = rescan(repository, whose, runs)
         audit.note(deletions_archived=archived.notes)
-        audit.warnings += archived.remarks
+        audit.warnings += archived.warnings
+        audit.told += archived.told
         looked = f"{sum(map(len, runs))} snapshots were compared"
         if archived.notes:
             new = "1 deleted note is" if archived.notes == 1 else f"{archived.notes} deleted notes are"

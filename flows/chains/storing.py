@@ -45,7 +45,8 @@ def store_changes(work: Job, audit: Audit, source: Source, *, force: bool, purpo
     with audit.timed("deletion_log_archive"):
         archived = deletion_log_archive(work, stored, contents)
     audit.note(deletions_archived=archived.notes)
-    audit.warnings += archived.remarks
+    audit.warnings += archived.warnings
+    audit.told += archived.told
     return stored
 
 

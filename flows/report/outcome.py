@@ -49,6 +49,7 @@ _TIMES = {
     "seconds_restore": "Restoring",
     "seconds_total": "In all",
 }
+_LINE = (_HELD, _DONE, {"seconds_total": "in all"})
 _OF_EACH = {"notes": "Notes", "media_files": "Media files", "bytes_stored": "Stored", "seconds_total": "Time"}
 _WORST_FIRST = (Outcome.FAILED, SUSPECT, Outcome.SKIPPED, Outcome.COMPLETED)
 _LONGEST_NAME = 40
@@ -87,6 +88,13 @@ def many_outcomes_page(
         ),
         _remarks([*remarks, *_told_of(reports)]),
     )
+
+
+def figures_told(report: Report) -> str:
+    """What an action found, did and took, in one line; empty where there is nothing to count."""
+    found = [", ".join(f"{words.lower()} {figure}" for words, figure in _figures(report.row, kind)) for kind in _LINE]
+    line = "; ".join(part for part in found if part)
+    return line[:1].upper() + line[1:]
 
 
 def _told_of(reports: Sequence[Report]) -> list[str]:

@@ -16,6 +16,7 @@ from prefect.states import Completed, Failed
 
 from flows.report.announcing import announce
 from flows.report.events import emit_failure
+from flows.report.outcome import figures_told
 from flows.report.progress import shown_progress
 from flows.running.unheard import go_on_unheard
 from recollect.errors import RecollectError
@@ -37,6 +38,8 @@ def state_of(report: Report) -> State[Any]:
 
     It is *Completed*, *Unchanged*, *Skipped*, *Suspect* (done, with a profile that looks wrong) or *Failed*.
     """
+    if report.outcome is Outcome.COMPLETED and (figures := figures_told(report)):
+        get_run_logger().info("%s", figures)
     tell(report)
     keep(report)
     announce(report)

@@ -216,18 +216,27 @@ def test_an_adoption_shows_the_snapshots_that_it_made_beside_those_that_there_we
     assert len(pages) == 3
 
 
-def test_what_is_merely_told_is_no_warning(home: Home) -> None:
-    *backups, restored, pruned = home.run(
+def test_logs_are_short_and_warn_only_of_what_somebody_should_look_at(home: Home) -> None:
+    backed_up, unchanged, restored, pruned = home.run(
         "end(back_up_profile('Ada', return_state=True))\n"
         * 2
         + "end(restore_profile('Ada', in_place=True, ask=False, return_state=True))\n"
         "end(prune(return_state=True))"
     )
 
-    for run in (*backups, restored, pruned):
+    for run in (backed_up, unchanged, restored, pruned):
         assert run.log(logging.WARNING) == ""
-    assert "The state before is kept as the safety snapshot" in restored.log(logging.INFO)
-    assert "choose Upload to AnkiWeb" in restored.log(logging.INFO)
+        began, *_, ended = run.log().splitlines()
+        assert began.startswith("Beginning flow run")
+        assert ended.startswith(f"Finished in state {run.state}('{run.message[:20]}")
+        assert "Finished in state Completed()" not in run.log(), "of a step, which says nothing"
+    told = backed_up.log().splitlines()[1:-1]
+    assert re.fullmatch(r"Notes 229, cards \d+, .*; read .*, stored .*; in all \d.* s", told[0])
+    assert all(line.startswith("deleted.txt, line ") for line in told[1:])
+    assert len(unchanged.log().splitlines()) == 2
+    assert len(pruned.log().splitlines()) == 2
+    for advice in ("The state before is kept as the safety snapshot", "brings back", "choose Upload to AnkiWeb"):
+        assert advice in restored.log()
 
 
 def said_of_all(run: Run, expected: int) -> list[tuple[str, str]]:
