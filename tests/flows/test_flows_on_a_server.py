@@ -219,6 +219,36 @@ def test_what_a_flow_found_out_survives_a_server_that_hands_back_the_bare_state(
     assert printed.splitlines() == ["completed", "1 completed", "completed", "profile-unknown"]
 
 
+def test_what_a_deployment_says_to_keep_counts_for_other_runs_too_until_it_says_nothing(home: Home) -> None:
+    printed = home.printed(
+        "from prefect.client.orchestration import get_client\n"
+        "from prefect.flow_engine import run_flow\n"
+        "from prefect.states import Pending\n"
+        "from flows.backup import back_up_profile\n"
+        "from tasks.repositories import open_named\n"
+        "deployment = back_up_profile.to_deployment('Ada, so many').apply()\n"
+        "def deployed(**limits):\n"
+        "    given = {'profile': 'Ada', **limits}\n"
+        "    with get_client(sync_client=True) as client:\n"
+        "        run = client.create_flow_run_from_deployment(deployment, parameters=given, state=Pending())\n"
+        "    run_flow(back_up_profile, run, parameters=given, return_type='state')\n"
+        "def noted():\n"
+        "    repository = open_named()\n"
+        "    facts = repository.manifest(list(repository.snapshots())[-1]).facts\n"
+        "    print(len(list(repository.snapshots())), facts['keep_daily'], facts['keep_weekly'])\n"
+        "deployed(daily=60)\n"
+        "noted()\n"
+        "back_up_profile('Ada', force=True)\n"
+        "noted()\n"
+        "deployed()\n"
+        "noted()\n"
+        "with get_client(sync_client=True) as client:\n"
+        "    client.delete_deployment(deployment)"
+    )
+
+    assert printed.splitlines() == ["1 60 None", "2 60 None", "3 None None"]
+
+
 def test_restores_and_a_pruning_complete(home: Home, tmp_path: Path) -> None:
     _, restored, in_place, pruned = home.run(
         "back_up_profile('Ada')\n"
