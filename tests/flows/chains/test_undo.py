@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from flows.chains.backup import back_up
 from flows.chains.forget import forget
 from flows.chains.recover import recover
 from flows.chains.restore import restore
@@ -24,7 +25,7 @@ from recollect.settings import load_settings
 from storage.format.audit_row import Outcome
 from tasks import restore_media, settings_in_force
 from tasks.audit import Report
-from tasks.catalog import SAFETY
+from tasks.catalog import SAFETY, choose_profile, read_catalog
 from tasks.find_notes import Wanted as WantedNotes
 from tests.flows.chains.house import House, add_note, back_up_well, copy_base, digests, never, opened, tables_of
 
@@ -276,6 +277,31 @@ def failing_with(folder: Path) -> Callable[..., Any]:
         raise restore_media.SourceUnreadable(f"{folder} can't be read", "Mend it")
 
     return failing
+
+
+def test_what_a_restore_had_left_that_was_broken_off_is_a_backup_like_others_once_that_was_done_again(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing was left to be done, so that no byte of the profile has changed since it was backed up."""
+
+    def dies(*_: object) -> None:
+        raise BrokenOffError
+
+    back_up_well()
+    next(path for path in house.media().iterdir() if path.suffix == ".png").unlink()
+    with monkeypatch.context() as broken_off:
+        broken_off.setattr("flows.chains.restore._remember_finished", dies)
+        with pytest.raises(BrokenOffError):
+            restore("Ada", wanted=ONLY_MEDIA)
+
+    marked = back_up_well()
+    assert house.manifest(house.snapshots()[-1]).facts["unfinished_restore"]
+    assert restore("Ada", wanted=ONLY_MEDIA).outcome is Outcome.COMPLETED
+    whole = back_up_well()
+    assert whole != marked
+    assert not house.manifest(house.snapshots()[-1]).facts["unfinished_restore"]
+    assert choose_profile(read_catalog(house.repository), "Ada").latest.id == whole
+    assert back_up("Ada").outcome is Outcome.UNCHANGED
 
 
 def test_what_another_computer_restores_is_its_own_to_undo(house: House, sample_base: Path, tmp_path: Path) -> None:
