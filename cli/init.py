@@ -26,7 +26,8 @@ def init(
         str | None,
         typer.Argument(
             metavar="URL",
-            help="An empty place: a path, a URL, or a name in recollect.toml. Default: RECOLLECT_REPO, else this disk.",
+            help="An empty place: a path, a URL, a name in recollect.toml or, with a Prefect server, of a block there. "
+            "Default: RECOLLECT_REPO, else this disk.",
             show_default=False,
         ),
     ] = None,

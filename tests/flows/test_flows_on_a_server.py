@@ -249,6 +249,19 @@ def test_what_a_deployment_says_to_keep_counts_for_other_runs_too_until_it_says_
     assert printed.splitlines() == ["1 60 None", "2 60 None", "3 None None"]
 
 
+def test_a_pruning_goes_by_the_limits_in_its_form(home: Home) -> None:
+    (run,) = home.run(
+        "from tests.flows.chains.backdating import backdate\n"
+        "from tests.flows.chains.house import House\n"
+        f"house = House(Path({str(home.base)!r}), '', Path(), Path())\n"
+        "backdate(house, 'Ada', days=[3, 4, 5, 40, 400])\n"
+        "end(prune(['Ada'], daily=1, weekly=0, monthly=0, return_state=True))\n"
+    )
+
+    assert run.state == "Completed"
+    assert run.message == "Ada: 4 of 5 snapshots were let go"
+
+
 def test_restores_and_a_pruning_complete(home: Home, tmp_path: Path) -> None:
     _, restored, in_place, pruned = home.run(
         "back_up_profile('Ada')\n"
