@@ -70,7 +70,7 @@ def in_a_state(action: Callable[[], State[Any]], named: str | None = None) -> St
             return action()
     except TerminationSignal as end:
         how_far = dict.fromkeys(getattr(end, "__notes__", ())) or [_ENDED]
-        tell([f"{sentence}. {_ADVICE}" for sentence in how_far])
+        warn([f"{sentence}. {_ADVICE}" for sentence in how_far])
         raise
     except RecollectError as trouble:
         keep(trouble)
