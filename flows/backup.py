@@ -10,12 +10,13 @@ from prefect.context import FlowRunContext
 
 from flows.chains.backup import back_up
 from flows.form.parameters import Limit, ProfileName, RepositoryName
+from flows.form.run_names import name_of_profiles
 from flows.running.right_computer import refuse_runs_of_another_computer
 from flows.running.states import in_a_state, state_of
 from tasks.limits import NOTHING_CHOSEN, ChosenLimits
 
 
-@flow(name="back-up-profile", flow_run_name="{profile}", persist_result=False)
+@flow(name="back-up-profile", flow_run_name=name_of_profiles, persist_result=False)
 def back_up_profile(
     profile: ProfileName,
     repository: RepositoryName = "default",

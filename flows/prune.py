@@ -12,6 +12,8 @@ from flows.chains.sweep import sweep
 from flows.form.parameters import Limit, ProfileName, RepositoryName
 from flows.form.run_names import name_of_profiles
 from flows.report.announcing import announce_many, show_repository
+from flows.running.not_yet import unless_not_made_yet
+from flows.running.right_computer import refuse_runs_of_another_computer
 from flows.running.states import in_a_state, state_of_many, tell
 from tasks.limits import ChosenLimits
 
@@ -38,9 +40,15 @@ def prune(
         monthly: How many monthly ones; as with the daily ones.
     """
     limits = ChosenLimits(daily, weekly, monthly)
-    return in_a_state(
-        lambda: _prune(repository, profiles or [], limits, accept=accept, accept_missing=accept_missing), "prune"
-    )
+
+    def run() -> State[Any]:
+        refuse_runs_of_another_computer()
+        return unless_not_made_yet(
+            repository,
+            lambda: _prune(repository, profiles or [], limits, accept=accept, accept_missing=accept_missing),
+        )
+
+    return in_a_state(run, "prune")
 
 
 def _prune(

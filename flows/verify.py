@@ -10,6 +10,8 @@ from pydantic import Field
 
 from flows.chains import verify as chain
 from flows.form.parameters import RepositoryName
+from flows.running.not_yet import unless_not_made_yet
+from flows.running.right_computer import refuse_runs_of_another_computer
 from flows.running.states import in_a_state, state_of
 from storage.checking.verification import Scope
 
@@ -26,4 +28,9 @@ def verify(repository: RepositoryName = "default", read_percent: Percent | None 
             to read none.
     """
     scope = Scope() if read_percent is None else Scope(data=True, share=read_percent / 100)
-    return in_a_state(lambda: state_of(chain.verify(repository, scope).report), "verify")
+
+    def run() -> State[Any]:
+        refuse_runs_of_another_computer()
+        return unless_not_made_yet(repository, lambda: state_of(chain.verify(repository, scope).report))
+
+    return in_a_state(run, "verify")

@@ -72,6 +72,13 @@ def open_named(name: str = "default", *, create: bool = False) -> Repository:
     return repository
 
 
+def was_there(name: str = "default") -> bool:
+    """Whether this computer has used a repository before where the one that goes by `name` should be."""
+    settings = active_settings()
+    address = address_of(settings, name)
+    return open_store(address.url, address.options).url in known_repositories(settings.state)
+
+
 def make_named(
     name: str = "default", *, secret: Secret | None, label: str = "", despite_memory: bool = False
 ) -> Repository:

@@ -10,8 +10,8 @@ from recollect.secret_settings import secret_place
 from recollect.settings import RepositoryAddress, Settings, repository_address
 from tasks.step import prefect_at_hand
 
-_BLOCK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-"""What Prefect lets a block be called, as far as a name of a repository may be that long."""
+BLOCK_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+"""What Prefect lets a block be called, as far as a name of a repository may be that long. Others no flow takes."""
 
 
 def address_of(settings: Settings, name: str = "default") -> RepositoryAddress:
@@ -39,7 +39,7 @@ def address_of(settings: Settings, name: str = "default") -> RepositoryAddress:
 
 
 def _in_block(name: str) -> RepositoryAddress | None:
-    if not prefect_at_hand() or not _BLOCK_NAME.fullmatch(name):
+    if not prefect_at_hand() or not BLOCK_NAME.fullmatch(name):
         return None
     from tasks.repository_block import repository_in_block  # noqa: PLC0415 -- nobody else waits for Prefect
 
@@ -48,5 +48,5 @@ def _in_block(name: str) -> RepositoryAddress | None:
 
 def _neither(problem: str, name: str) -> str:
     """The problem, and that no block was found where one was looked for."""
-    looked = prefect_at_hand() and _BLOCK_NAME.fullmatch(name)
+    looked = prefect_at_hand() and BLOCK_NAME.fullmatch(name)
     return f"{problem}, and no block of that name on the Prefect server" if looked else problem

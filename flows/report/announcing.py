@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from flows.report import events
+from flows.report.computers import computers_page
 from flows.report.outcome import many_outcomes_page, outcome_page
-from flows.report.page import Page
+from flows.report.page import Page, apart
 from flows.report.pictures import profile_pictures_page, repository_pictures_page
 from flows.report.showing import show
 from flows.report.snapshots import snapshots_page
+from flows.running.everywhere import There
 from storage.format.audit_row import Outcome
 from tasks.audit import Report
 
@@ -22,7 +24,7 @@ def announce(report: Report) -> None:
     """
     events.emit(report)
     if report.outcome is not Outcome.UNCHANGED:
-        show(lambda next_run: [outcome_page(report, next_run), *_about_snapshots(report)])
+        _show(lambda next_run: [outcome_page(report, next_run), *_about_snapshots(report)])
 
 
 def announce_many(
@@ -44,7 +46,12 @@ def announce_many(
             for report in reports:
                 yield from _about_snapshots(report)
 
-    show(lambda next_run: list(pages(next_run)))
+    _show(lambda next_run: list(pages(next_run)))
+
+
+def announce_computers(ended: Sequence[There]) -> None:
+    """Tell how it ended on each computer, whose own runs have told the rest."""
+    _show(lambda _: [computers_page(ended)])
 
 
 def show_repository(reports: Sequence[Report]) -> None:
@@ -53,6 +60,15 @@ def show_repository(reports: Sequence[Report]) -> None:
     if profiles:
         now = datetime.now().astimezone()
         show(lambda _: [repository_pictures_page(reports[0].row.repository_id, profiles, now)])
+
+
+def _show(pages: Callable[[datetime | None], Sequence[Page]]) -> None:
+    """Show pages; those about a further repository apart from those about the default one."""
+    repository = events.into()
+    if repository == events.DEFAULT:
+        show(pages)
+    else:
+        show(lambda next_run: [apart(page, repository) for page in pages(next_run)])
 
 
 def _about_snapshots(report: Report) -> list[Page]:

@@ -1,13 +1,15 @@
 """What automations hear of: an event for each action, named after it and how it ended, about a profile or repository.
 
 `recollect.<action>.<how>`: the action as in the audit table; how is completed, unchanged, skipped, suspect or failed.
-Its payload is the action's row in the audit table. Prefect adds the flow run, its deployment and its tags by itself.
+The label `recollect.into` is the repository's name as the run was given it, which is known of a run, too, that never
+got to the repository: by it, backups of one profile to several repositories are told apart.
+The payload is the action's row in the audit table. Prefect adds the flow run, its deployment and its tags by itself.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -17,6 +19,8 @@ from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
 from recollect.errors import RecollectError
+from recollect.settings import load_settings
+from recollect.settings_file import PLAIN_KEY
 from storage.format.audit_row import AuditRow, Outcome, row_values
 from tasks.audit import Report
 from tasks.profiles_here import found_profiles, key_of
@@ -24,6 +28,9 @@ from tasks.settings_in_force import active_settings
 from tasks.this_computer import this_host
 
 PREFIX = "recollect"
+DEFAULT = "default"
+ELSEWHERE = "elsewhere"
+"""What `recollect.into` says of a place that has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +63,14 @@ def _event_of(report: Report) -> _Event:
         f"{PREFIX}.profile": row.profile,
         f"{PREFIX}.host": row.host,
         f"{PREFIX}.repository": row.repository_id,
+        f"{PREFIX}.into": into(),
     }
     related = [{"prefect.resource.id": repository, "prefect.resource.role": "repository"}] if row.profile_key else []
     return _Event(f"{PREFIX}.{row.action}.{report.how}", about, related, _payload(row))
 
 
 def _event_of_failure(action: str, trouble: BaseException) -> _Event:
-    context = FlowRunContext.get()
-    given = (context.parameters if context is not None else None) or {}
+    given = _given()
     profile, repository = str(given.get("profile") or ""), str(given.get("repository") or "")
     host = _host()
     key = _key_of(profile)
@@ -72,6 +79,7 @@ def _event_of_failure(action: str, trouble: BaseException) -> _Event:
         "prefect.resource.name": profile or host,
         f"{PREFIX}.profile": profile,
         f"{PREFIX}.host": host,
+        f"{PREFIX}.into": into(),
     }
     known = isinstance(trouble, RecollectError)
     payload = {
@@ -93,6 +101,30 @@ def _payload(row: AuditRow) -> dict[str, Any]:
         for column, value in row_values(row).items()
         if value is not None
     }
+
+
+def into() -> str:
+    """The name of the repository that the flow run is for.
+
+    Under the name of the default one, the command line may mean any other for once: as one of a name, or an address,
+    which may hold what nobody is to see.
+    """
+    name = str(_given().get("repository") or DEFAULT)
+    try:
+        active = active_settings()
+        usual = load_settings(config=active.config_file)
+    except RecollectError:
+        return name
+    meant = active.repo if name == DEFAULT else name
+    if meant == usual.repo:
+        return DEFAULT
+    return meant if meant is not None and PLAIN_KEY.fullmatch(meant) else ELSEWHERE
+
+
+def _given() -> Mapping[str, Any]:
+    """The parameters of the flow run."""
+    context = FlowRunContext.get()
+    return (context.parameters if context is not None else None) or {}
 
 
 def _host() -> str:

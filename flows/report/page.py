@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from blake3 import blake3
@@ -37,6 +37,13 @@ def markdown_page(key: str, description: str, *parts: str) -> Page:
 def table_page(key: str, description: str, rows: Sequence[Mapping[str, str | int | None]]) -> Page:
     """A page that is one table. What stands in its cells is Markdown."""
     return Page("table", key, description, json.dumps(list(rows)))
+
+
+def apart(page: Page, repository: str) -> Page:
+    """The page as one about a repository beside the default one, with a history of its own."""
+    return replace(
+        page, key=_SEPARATOR.join((page.key, _readable(repository))), description=f"{page.description} ({repository})"
+    )
 
 
 def profile_page_key(kind: str, key: ProfileKey | str) -> str:

@@ -60,6 +60,7 @@ def test_a_backup_leaves_a_report_a_table_and_pictures_and_an_event_with_its_fig
         "recollect.profile": "Ada",
         "recollect.host": row.host,
         "recollect.repository": row.repository_id,
+        "recollect.into": "default",
     }
     assert {f"prefect.flow-run.{run.id}", f"recollect.repository.{row.repository_id}"} <= {
         related["prefect.resource.id"] for related in event["related"]
@@ -138,6 +139,34 @@ def test_each_profile_of_many_is_told_of_once_and_all_on_one_page(home: Home) ->
     assert "| Ada | completed |" in page
     assert "| Ben | failed |" in page
     assert run.message in page.replace("\\", "")
+
+
+def test_what_is_told_of_a_further_repository_is_told_apart(home: Home) -> None:
+    settings = '[repositories.usb]\nurl = "./usb"\n'
+    (home.folder / "recollect.toml").write_text(settings)
+    # As the command line does with an option, the last of them goes elsewhere under the name of the default one.
+    runs = home.run(
+        "from recollect.settings import load_settings\n"
+        "from tasks.settings_in_force import using\n"
+        "end(back_up_profile('Ada', return_state=True))\n"
+        "end(back_up_profile('Ada', repository='usb', return_state=True))\n"
+        "end(back_up_profile('Ada', repository='missing', return_state=True))\n"
+        "with using(load_settings({'repo': 'usb'})):\n"
+        "    end(back_up_profile('Ben', return_state=True))\n"
+        f"with using(load_settings({{'repo': {str(home.folder / 'other')!r}}})):\n"
+        "    end(back_up_profile('Ben', return_state=True))\n"
+    )
+
+    assert [event["resource"]["recollect.into"] for run in runs for event in run.events(expected=1)] == [
+        "default",
+        "usb",
+        "missing",
+        "usb",
+        "elsewhere",
+    ]
+    default, usb, *_ = runs
+    assert (default.name, usb.name) == ("Ada", "Ada (usb)")
+    assert {f"{key}-usb" for key in default.artifacts()} == usb.artifacts().keys()
 
 
 def test_what_fails_before_it_begins_is_told_too_with_the_profile_that_goes_unprotected(home: Home) -> None:

@@ -135,9 +135,11 @@ def test_a_run_that_was_killed_stands_in_nobodys_way(house: House) -> None:
     assert restore("Ada").outcome is Outcome.COMPLETED
 
 
-def test_a_backup_to_another_repository_does_other_work_and_is_not_skipped(house: House, tmp_path: Path) -> None:
-    with run_under_way(house, "backup"), house.set(repo=str(tmp_path / "second")):
-        back_up_well()
+def test_a_backup_to_another_repository_does_other_work_and_neither_is_skipped(house: House, tmp_path: Path) -> None:
+    with run_under_way(house, "backup") as run:
+        with house.set(repo=str(tmp_path / "second")):
+            back_up_well()
+        assert run.ends() == "completed"
 
 
 @pytest.mark.parametrize(("what", "words"), [("restore", "A restore of Ada"), ("recover", "A recovery of notes into")])
