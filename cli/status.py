@@ -17,9 +17,9 @@ from deployments.catalog import Machine, deployment_of, this_machine
 from deployments.local.asking import ServerSilent
 from deployments.local.home import Home, Record, home_of, what_is_up
 from deployments.local.lock import holder
-from deployments.local.plans import Planned, planned
+from deployments.local.plans import Planned, PlannedFurther, planned, planned_further
 from deployments.local.worker import WORKER
-from deployments.standing import Standing, standings
+from deployments.standing import FurtherStanding, Standing, further_standings, standings
 from recollect.errors import RecollectError
 from recollect.settings import Settings
 from storage.audit_table import read_rows
@@ -28,6 +28,7 @@ from tasks.repository_address import address_of
 
 _ROWS_OF_A_PROFILE = 25
 _MOST_ROWS = 1000
+_NAMED = 3
 
 _COLUMNS = (
     Column("Profile", folds=16),
@@ -44,11 +45,13 @@ class _Found:
     record: Record | None
     worker: bool
     profiles: tuple[Standing, ...]
+    further: tuple[FurtherStanding, ...]
     remarks: tuple[str, ...]
 
     @property
     def is_well(self) -> bool:
-        return self.record is not None and self.worker and not any(standing.trouble for standing in self.profiles)
+        trouble = [*(standing.trouble for standing in self.profiles), *(standing.trouble for standing in self.further)]
+        return self.record is not None and self.worker and not any(trouble)
 
 
 def status(as_json: AsJson = False, config: Config = None) -> None:
@@ -75,7 +78,7 @@ def _look(settings: Settings) -> _Found:
     machine, home = this_machine(settings), home_of(settings)
     remarks = list(machine.remarks)
     record = what_is_up(home)
-    plans = _plans(machine, record, remarks) if record else None
+    plans, further = _plans(machine, record, remarks) if record else (None, ())
     rows = []
     if record and not record.joined and not os.environ.get("PREFECT_API_URL"):
         # The settings may name a block of that server.
@@ -87,17 +90,21 @@ def _look(settings: Settings) -> _Found:
         rows = list(read_rows(open_store(address.url, address.options), newest=newest, action="backup").rows)
     except RecollectError as trouble:
         remarks.append(str(trouble))
-    profiles = standings(machine, rows, plans, datetime.now(UTC))
-    return _Found(record, _has_worker(home), profiles, tuple(remarks))
+    now = datetime.now(UTC)
+    profiles = standings(machine, rows, plans, now)
+    return _Found(record, _has_worker(home), profiles, further_standings(machine, further, now), tuple(remarks))
 
 
-def _plans(machine: Machine, record: Record, remarks: list[str]) -> tuple[Planned, ...] | None:
+def _plans(
+    machine: Machine, record: Record, remarks: list[str]
+) -> tuple[tuple[Planned, ...] | None, tuple[PlannedFurther, ...]]:
     deployments = [deployment_of(profile, machine.host) for profile in machine.profiles]
     try:
-        return planned(record.api_url, deployments, with_last_run=True)
+        plans = planned(record.api_url, deployments, with_last_run=True)
+        return plans, planned_further(record.api_url, machine)
     except ServerSilent as trouble:
         remarks.append(str(trouble))
-        return None
+        return None, ()
 
 
 def _has_worker(home: Home) -> bool:
@@ -118,6 +125,20 @@ def _show(found: _Found) -> None:
                 say_trouble(f"{standing.profile}: {standing.message}")
     else:
         show_text("No profile was found that could be backed up.")
+    for standing in found.further:
+        _show_further(standing)
+
+
+def _show_further(standing: FurtherStanding) -> None:
+    """One line for each repository, and what is wrong with it."""
+    many = len(standing.profiles)
+    parts = [f"{many} profile{'' if many == 1 else 's'} once a day"] if many else []
+    parts += [f"next {moment_here(standing.next_run)}"] if standing.next_run else []
+    off = len(standing.off)
+    parts += [f"without {', '.join(standing.off) if off <= _NAMED else f'{off} others'}"] if off else []
+    show_text(f"Also to {standing.repository}: {', '.join(parts) or 'nothing'}")
+    if standing.trouble:
+        say_trouble(f"{standing.repository}: {standing.trouble}")
 
 
 def _row(standing: Standing) -> tuple[object, ...]:
@@ -145,5 +166,6 @@ def _as_json(found: _Found) -> dict[str, object]:
         "since": record and record.since,
         "worker": found.worker,
         "profiles": [asdict(standing) for standing in found.profiles],
+        "further": [asdict(standing) for standing in found.further],
         "remarks": found.remarks,
     }

@@ -13,8 +13,8 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.events.schemas.automations import Automation, AutomationCore
 
+from deployments.catalog import DEFAULT_REPOSITORY, TAG, Machine, deployment_of
 from deployments.catalog import FOR_ALL as DEPLOYMENTS
-from deployments.catalog import TAG, Machine, deployment_of
 from deployments.notifying import bring_address, remove_address
 from deployments.work_pools import WORK_POOL
 
@@ -25,6 +25,7 @@ FAILED = "Recollect: tell that a backup failed on {host}"
 SUSPECT = "Recollect: tell that a backup looks suspect on {host}"
 UPKEEP = "Recollect: tell that upkeep failed on {host}"
 OVERDUE = "Recollect: tell that a good backup is overdue on {host}"
+OVERDUE_FURTHER = "Recollect: tell that a good backup to a further repository is overdue on {host}"
 CRASHED = "Recollect: tell {host} that a run died"
 
 SKIPPED_MESSAGE = "Another run of this was under way. It does the work."
@@ -33,11 +34,15 @@ _OURS = {"prefect.resource.id": f"prefect.tag.{TAG}", "prefect.resource.role": "
 _RUNS = {"prefect.resource.id": "prefect.flow-run.*"}
 _FLOWS = {known.flow for known in (*DEPLOYMENTS, deployment_of("", ""))}
 _EACH = ["prefect.resource.id"]
+_EACH_INTO_EACH = ["prefect.resource.id", "recollect.into"]
+"""Each profile, and for each repository that it is backed up to."""
 _UNSEEN_FOR = timedelta(seconds=540)
 """Three heartbeats, as Prefect's page on zombie flows has it."""
 _WHO = (
     "{{ event.resource['recollect.profile'] or event.resource.name or 'a repository' }}"
     "{% if event.resource['recollect.host'] %} on {{ event.resource['recollect.host'] }}{% endif %}"
+    "{% if event.resource['recollect.into'] and event.resource['recollect.into'] != '" + DEFAULT_REPOSITORY + "' %}"
+    " ({{ event.resource['recollect.into'] }}){% endif %}"
 )
 _WHAT = (
     "{{ event.event.split('.')[1] | capitalize }} of " + _WHO + ": {{ event.event.split('.')[2] }}. "
@@ -45,6 +50,8 @@ _WHAT = (
 )
 _QUIET_FOR = timedelta(hours=12)
 """A repository that can't be reached fails every backup, each half hour."""
+_A_DAY_H = 24
+"""Backups to further repositories are a day apart: so much later it can be told that one did not come."""
 _PAGE = 200
 
 
@@ -98,19 +105,20 @@ def always(refresh: UUID | None) -> list[AutomationCore]:
     return found
 
 
-def telling(host: str, address: UUID, overdue_hours: int) -> list[AutomationCore]:
+def telling(machine: Machine, address: UUID) -> list[AutomationCore]:
     """Those that tell somebody about one computer, for each may have another address."""
-    return [
+    host = machine.host
+    told = [
         _automation(
             FAILED.format(host=host),
             "Somebody is told when a backup fails; of the same profile again after half a day.",
-            _about(host, {"recollect.backup.failed", "recollect.refresh.failed"}) | {"within": _QUIET_FOR},
+            _about(host, {"recollect.backup.failed", "recollect.refresh.failed"}) | _NOT_AGAIN_AT_ONCE,
             _tell(address, _WHAT),
         ),
         _automation(
             SUSPECT.format(host=host),
             "Somebody is told when a profile looks as if it lost much; of the same profile again after half a day.",
-            _about(host, {"recollect.backup.suspect"}) | {"within": _QUIET_FOR},
+            _about(host, {"recollect.backup.suspect"}) | _NOT_AGAIN_AT_ONCE,
             _tell(address, _WHAT),
         ),
         _automation(
@@ -125,27 +133,43 @@ def telling(host: str, address: UUID, overdue_hours: int) -> list[AutomationCore
             {"expect": ["prefect.flow-run.Crashed"], "match": _RUNS, "match_related": _OURS, "for_each": _EACH},
             _tell(address, "The run {{ flow_run.name }} of {{ flow.name }} died. {{ flow_run.state.message }}"),
         ),
-        _automation(
-            OVERDUE.format(host=host),
-            f"Somebody is told when a profile had no good backup for {overdue_hours} hours, whatever the reason.",
-            {
-                "posture": "Proactive",
-                "after": ["recollect.backup.*"],
-                "expect": sorted(_GOOD),
-                "match": {"prefect.resource.id": "recollect.profile.*", "recollect.host": host},
-                "for_each": _EACH,
-                "within": timedelta(hours=overdue_hours),
-            },
-            _tell(
-                address,
-                f"No good backup of {_WHO} for {overdue_hours} hours. See that the computer is on, that its worker "
-                "runs, and that the repository can be reached.",
-            ),
-        ),
+        _overdue(OVERDUE, host, [DEFAULT_REPOSITORY], machine.overdue_hours, address),
     ]
+    if machine.further:
+        # One that was backed up to once by hand is none that backups are missed in.
+        repositories = sorted(machine.further)
+        told.append(_overdue(OVERDUE_FURTHER, host, repositories, machine.overdue_hours + _A_DAY_H, address))
+    return told
 
 
 _GOOD = {"recollect.backup.completed", "recollect.backup.unchanged"}
+_NOT_AGAIN_AT_ONCE = {"for_each": _EACH_INTO_EACH, "within": _QUIET_FOR}
+
+
+def _overdue(name: str, host: str, repositories: list[str], hours: int, address: UUID) -> AutomationCore:
+    """Each profile is watched for each repository: a backup that is good to have in one place is none in another."""
+    return _automation(
+        name.format(host=host),
+        f"Somebody is told when a profile had no good backup for {hours} hours, whatever the reason. Watched: "
+        f"{', '.join(repositories)}.",
+        {
+            "posture": "Proactive",
+            "after": ["recollect.backup.*"],
+            "expect": sorted(_GOOD),
+            "match": {
+                "prefect.resource.id": "recollect.profile.*",
+                "recollect.host": host,
+                "recollect.into": repositories,
+            },
+            "for_each": _EACH_INTO_EACH,
+            "within": timedelta(hours=hours),
+        },
+        _tell(
+            address,
+            f"No good backup of {_WHO} for {hours} hours. See that the computer is on, that its worker runs, and that "
+            "the repository can be reached.",
+        ),
+    )
 
 
 def _about(host: str, events: Collection[str]) -> dict[str, Any]:
@@ -177,7 +201,7 @@ def _tell(address: UUID, sentence: str) -> dict[str, Any]:
 
 
 FOR_ALL = (ZOMBIES, SKIPPED, REFRESH)
-FOR_ONE = (FAILED, SUSPECT, UPKEEP, CRASHED, OVERDUE)
+FOR_ONE = (FAILED, SUSPECT, UPKEEP, CRASHED, OVERDUE, OVERDUE_FURTHER)
 
 
 async def bring_automations(server: PrefectClient, machine: Machine, refresh: UUID | None) -> tuple[str, ...]:
@@ -186,7 +210,7 @@ async def bring_automations(server: PrefectClient, machine: Machine, refresh: UU
     wanted = always(refresh)
     if machine.notify is not None:
         address = await bring_address(server, machine.host, machine.notify)
-        wanted += telling(machine.host, address, machine.overdue_hours)
+        wanted += telling(machine, address)
     touched: list[str] = []
     for automation in wanted:
         known = there.pop(automation.name, [])

@@ -12,6 +12,7 @@ from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import BlockSchemaCreate, BlockTypeCreate, BlockTypeUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
+from tasks.repository_address import BLOCK_NAME
 from tasks.repository_block import RecollectRepository
 
 BLOCKS: tuple[type[Block], ...] = (RecollectRepository, Secret, CustomWebhookNotificationBlock)
@@ -45,14 +46,14 @@ async def take_pictures_away(server: PrefectClient) -> None:
 
 
 async def repository_blocks(server: PrefectClient) -> tuple[str, ...]:
-    """The names of the repositories that stand in blocks, for forms to offer."""
+    """The names of the repositories that stand in blocks, as far as flows take them."""
     try:
         found = await server.read_block_documents_by_type(RecollectRepository.get_block_type_slug())
     except PrefectHTTPStatusError as error:  # which this method does not turn into ObjectNotFound
         if error.response.status_code != httpx.codes.NOT_FOUND:
             raise
         return ()
-    return tuple(sorted(document.name for document in found if document.name))
+    return tuple(sorted(document.name for document in found if document.name and BLOCK_NAME.fullmatch(document.name)))
 
 
 async def _add(server: PrefectClient, kind: type[Block]) -> bool:

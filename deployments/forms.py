@@ -20,6 +20,7 @@ TITLES = {
     "at_once": "Profiles side by side",
     "daily": "Daily snapshots to keep",
     "decks": "Decks",
+    "everywhere": "On all computers",
     "exact_media": "Exactly the snapshot's media",
     "force": "Even if nothing has changed",
     "hold_sync": "Hold automatic sync",
@@ -109,6 +110,13 @@ def fixed(form: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
     field = shown["properties"][name]
     _offer(field, [value])
     field["default"] = value
+    return shown
+
+
+def without(form: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The form without a parameter."""
+    shown = copy.deepcopy(dict(form))
+    shown["properties"].pop(name, None)
     return shown
 
 

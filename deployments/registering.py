@@ -3,12 +3,12 @@
 Ours are: where and how a deployment runs, its form, its description and its tags (further tags stay). A person's are,
 from the moment a deployment is there: when it runs (its schedules, and whether they are on), whether it is paused, its
 job variables, and its parameters. Only parameters that are missing are added, those that the flow no longer has are
-dropped, and the profile is always ours, for it is what the deployment is about.
+dropped, and profile and repository are ours where they are what the deployment is about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -29,18 +29,27 @@ from prefect.workers.process import ProcessWorker
 
 from deployments.automations import bring_automations
 from deployments.blocks import register_blocks, repository_blocks
-from deployments.catalog import PROFILE_TAG, REFRESH, Deployment, Machine, deployment_of, deployments_for
+from deployments.catalog import (
+    BACK_UP_ALL,
+    DEFAULT_REPOSITORY,
+    PROFILE_TAG,
+    REFRESH,
+    REPOSITORY_TAG,
+    Deployment,
+    Machine,
+    deployment_of,
+    deployments_for,
+)
 from deployments.errors import server_trouble
-from deployments.forms import Choices, fixed, form
+from deployments.forms import Choices, fixed, form, without
 from deployments.schedules import Schedule
 from deployments.work_pools import WORK_POOL, queue_of
 from tasks.this_computer import HOST_TAG
 
 GONE_TAG = "gone"
-"""On the deployment of a profile that is gone. It tells a pause of ours from one that somebody chose."""
+"""On the deployment of a profile or repository that is gone. It tells a pause of ours from one that somebody chose."""
 
 _PAGE = 200
-_DEFAULT = "default"
 _BACKUPS = deployment_of("", "").flow
 
 
@@ -52,9 +61,13 @@ class Registered:
     changed: tuple[str, ...] = ()
     unchanged: tuple[str, ...] = ()
     paused: tuple[str, ...] = ()
-    """Those of profiles that are gone."""
+    """Those of profiles and repositories that are gone."""
     resumed: tuple[str, ...] = ()
-    """Those of profiles that came back."""
+    """Those of profiles and repositories that came back."""
+    new_profiles: tuple[str, ...] = ()
+    """Profiles that were not backed up by this server before, by their own names."""
+    back_up_all: UUID | None = None
+    """The deployment that backs up all profiles of this computer."""
     automations: tuple[str, ...] = ()
     """Names of automations that were added, changed or removed."""
     remarks: tuple[str, ...] = ()
@@ -67,16 +80,19 @@ class _How(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
-    PAUSED = "paused"
     RESUMED = "resumed"
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     id: UUID
-    name: str
+    wanted: Deployment
     how: _How
     remark: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.wanted.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +104,19 @@ class _There:
 
     @property
     def host(self) -> str | None:
-        return next((tag.removeprefix(HOST_TAG) for tag in self.found.tags if tag.startswith(HOST_TAG)), None)
+        return self._tagged(HOST_TAG)
 
     @property
     def profile(self) -> str | None:
-        return next((tag.removeprefix(PROFILE_TAG) for tag in self.found.tags if tag.startswith(PROFILE_TAG)), None)
+        return self._tagged(PROFILE_TAG)
+
+    @property
+    def repository(self) -> str | None:
+        """The further repository that it is for."""
+        return self._tagged(REPOSITORY_TAG)
+
+    def _tagged(self, kind: str) -> str | None:
+        return next((tag.removeprefix(kind) for tag in self.found.tags if tag.startswith(kind)), None)
 
     @property
     def gone(self) -> bool:
@@ -119,21 +143,31 @@ async def register(machine: Machine) -> Registered:
 
 async def _register(server: PrefectClient, machine: Machine) -> Registered:
     remarks = [*machine.remarks, *await _prepare_pool(server, queue_of(machine.host))]
-    machine = replace(machine, repositories=await _with_blocks(server, machine.repositories))
+    machine = replace(machine, blocks=await repository_blocks(server))
     there = await _deployments_there(server, {_BACKUPS, *(wanted.flow for wanted in deployments_for(machine))})
     choices, others = _choices(machine, there.values())
     steps = [
         await _bring(server, machine, wanted, there.get((wanted.flow, wanted.name)), choices)
         for wanted in deployments_for(machine, others=others)
     ]
-    steps += [await _pause(server, machine, known) for known in _vanished(machine, there.values())]
-    refresh = next(step.id for step in steps if step.name == REFRESH.name)
+    gone = _gone(machine, there.values())
+    for known in gone:
+        await _pause(server, known)
+    refresh = next(step.id for step in steps if step.wanted == REFRESH)
     automations = await bring_automations(server, machine, refresh)
     await register_blocks()  # at the end, for a block that was saved has put the picture of its type back
     return Registered(
         **{how.value: tuple(step.name for step in steps if step.how is how) for how in _How},
+        paused=tuple(known.found.name for known in gone),
+        new_profiles=tuple(
+            step.wanted.profile
+            for step in steps
+            if step.how is _How.ADDED and step.wanted.profile is not None and step.wanted.repository is None
+        ),
+        # Where there are others, the one for all may be run by any of them.
+        back_up_all=[step.id for step in steps if step.wanted.flow == BACK_UP_ALL.flow][-1],
         automations=automations,
-        remarks=(*remarks, *(step.remark for step in steps if step.remark)),
+        remarks=(*remarks, *(step.remark for step in steps if step.remark), *_told(machine, gone)),
     )
 
 
@@ -157,11 +191,6 @@ async def _prepare_pool(server: PrefectClient, queue: str) -> list[str]:
     if pool.is_paused:
         return [f"The work pool {WORK_POOL} is paused, so nothing runs. Resume it in the Prefect UI"]
     return []
-
-
-async def _with_blocks(server: PrefectClient, names: Sequence[str]) -> tuple[str, ...]:
-    """The names of repositories, with those that stand in blocks of the server."""
-    return tuple(dict.fromkeys((*names, *await repository_blocks(server))))
 
 
 async def _deployments_there(server: PrefectClient, flows: Iterable[str]) -> dict[tuple[str, str], _There]:
@@ -188,11 +217,11 @@ def _choices(machine: Machine, there: Iterable[_There]) -> tuple[Choices, bool]:
         living |= {known.profile or "" for known in backups if not known.gone}
     gone = ({known.profile or "" for known in backups} | set(machine.empty_profiles)) - living
     # In an order that is the same on every computer: else each would undo what the other did.
-    repositories = {*machine.repositories, *(name for known in elsewhere for name in known.repositories)} - {_DEFAULT}
+    repositories = {*machine.all_repositories, *(name for known in elsewhere for name in known.repositories)}
     choices = Choices(
         tuple(sorted(living, key=_as_people_sort)),
         tuple(sorted(gone, key=_as_people_sort)),
-        (_DEFAULT, *sorted(repositories, key=_as_people_sort)),
+        (DEFAULT_REPOSITORY, *sorted(repositories - {DEFAULT_REPOSITORY}, key=_as_people_sort)),
     )
     return choices, bool(elsewhere)
 
@@ -201,24 +230,34 @@ def _as_people_sort(name: str) -> tuple[str, str]:
     return name.casefold(), name
 
 
-def _vanished(machine: Machine, there: Iterable[_There]) -> list[_There]:
-    """The backups of this computer's profiles that are there no more, but for those that are paused already.
+def _gone(machine: Machine, there: Iterable[_There]) -> list[_There]:
+    """What is about a profile of this computer, or a repository, that is there no more, but for what is paused already.
 
-    One that somebody paused gets no mark of ours, so it stays paused when the profile comes back.
+    One that somebody paused gets no mark of ours, so it stays paused when the profile or repository comes back.
     """
-    if not machine.profiles_known:
-        return []
-    names = {*machine.profiles, *machine.empty_profiles}
     return [
         known
         for known in there
-        if known.flow == _BACKUPS
-        and known.host == machine.host
-        and known.profile is not None
-        and known.profile not in names
-        and not known.found.paused
+        if not known.found.paused
         and not known.gone
+        and (_is_of_gone_profile(machine, known) or _is_of_gone_repository(machine, known))
     ]
+
+
+def _is_of_gone_profile(machine: Machine, known: _There) -> bool:
+    if not machine.profiles_known or known.flow != _BACKUPS or known.host != machine.host or known.profile is None:
+        return False
+    return known.profile not in {*machine.profiles, *machine.empty_profiles}
+
+
+def _is_of_gone_repository(machine: Machine, known: _There) -> bool:
+    if known.repository is None:
+        return False
+    if known.host is None:
+        return known.repository not in machine.blocks
+    if known.host != machine.host:
+        return False
+    return known.repository not in (machine.further if known.flow == _BACKUPS else machine.further_here)
 
 
 def flow_of(entrypoint: str) -> Flow[Any, Any]:
@@ -230,7 +269,10 @@ def flow_of(entrypoint: str) -> Flow[Any, Any]:
 
 def _form(wanted: Deployment, flow: Flow[Any, Any], choices: Choices, given: Mapping[str, Any]) -> dict[str, Any]:
     shown = form(wanted.flow, flow.parameters.model_dump_for_openapi(), choices, given)
-    return shown if wanted.profile is None else fixed(shown, "profile", wanted.profile)
+    for name, value in wanted.about.items():
+        shown = fixed(shown, name, value)
+    # What belongs to one computer is not about all of them.
+    return shown if wanted.host is None else without(shown, "everywhere")
 
 
 async def _bring(
@@ -238,13 +280,13 @@ async def _bring(
 ) -> _Step:
     """Add a deployment, or change of it what is not right."""
     flow = flow_of(wanted.entrypoint)
-    offered = choices if wanted.profile is None else Choices(machine.profiles, (), machine.repositories)
+    offered = choices if wanted.host is None else Choices(machine.profiles, (), machine.all_repositories)
     if known is None:
         id_ = await _add(server, wanted, flow, offered, machine.time_zone)
-        return _Step(id_, wanted.name, _How.ADDED)
+        return _Step(id_, wanted, _How.ADDED)
     changes = _changes(wanted, flow, offered, known.found)
     if not changes:
-        return _Step(known.found.id, wanted.name, _How.UNCHANGED)
+        return _Step(known.found.id, wanted, _How.UNCHANGED)
     try:
         await server.update_deployment(known.found.id, DeploymentUpdate(**changes))
     except PrefectHTTPStatusError as error:
@@ -254,19 +296,29 @@ async def _bring(
             f"The deployment {wanted.name} could not be brought in step, for its form refuses the parameters that are "
             "set on it. Edit them in the Prefect UI, or delete the deployment: it is made anew"
         )
-        return _Step(known.found.id, wanted.name, _How.UNCHANGED, remark)
-    return _Step(known.found.id, wanted.name, _How.RESUMED if wanted.profile and known.gone else _How.CHANGED)
+        return _Step(known.found.id, wanted, _How.UNCHANGED, remark)
+    return _Step(known.found.id, wanted, _How.RESUMED if wanted.about and known.gone else _How.CHANGED)
 
 
-async def _pause(server: PrefectClient, machine: Machine, known: _There) -> _Step:
-    """Pause the backups of a profile that is gone, and mark them."""
+async def _pause(server: PrefectClient, known: _There) -> None:
+    """Pause what is about something that is gone, and mark it."""
     marked = DeploymentUpdate(paused=True, tags=[*known.found.tags, GONE_TAG])
     await server.update_deployment(known.found.id, marked)
-    remark = (
-        f"The profile {known.profile} is gone from {machine.host}, so its backups are paused. They go on by themselves "
-        "when it comes back"
-    )
-    return _Step(known.found.id, known.found.name, _How.PAUSED, remark)
+
+
+def _told(machine: Machine, gone: Sequence[_There]) -> Iterator[str]:
+    """A sentence for each profile and each repository that is gone."""
+    of_profiles = {known.found.id for known in gone if _is_of_gone_profile(machine, known)}
+    for profile in dict.fromkeys(known.profile for known in gone if known.found.id in of_profiles):
+        yield (
+            f"The profile {profile} is gone from {machine.host}, so its backups are paused. They go on by themselves "
+            "when it comes back"
+        )
+    for repository in dict.fromkeys(known.repository for known in gone if known.found.id not in of_profiles):
+        yield (
+            f"{machine.host} has no further repository {repository} any more, so what was done for that one by itself "
+            "is paused. It goes on when the repository comes back"
+        )
 
 
 async def _add(
@@ -309,8 +361,8 @@ def _changes(wanted: Deployment, flow: Flow[Any, Any], choices: Choices, found: 
     """What of a deployment that is there is not as it should be, with how it should be."""
     known_parameters = flow.parameters.properties
     theirs = {name: value for name, value in found.parameters.items() if name in known_parameters}
-    parameters = {**wanted.parameters, **theirs} | ({"profile": wanted.profile} if wanted.profile else {})
-    back = wanted.profile is not None and GONE_TAG in found.tags
+    parameters = {**wanted.parameters, **theirs, **wanted.about}
+    back = bool(wanted.about) and GONE_TAG in found.tags
     tags = [*dict.fromkeys([*wanted.tags, *(tag for tag in found.tags if tag != GONE_TAG or not back)])]
     changes: dict[str, Any] = {}
     if (found.work_pool_name, found.work_queue_name) != (WORK_POOL, wanted.queue):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deployments.catalog import Machine
-from deployments.local.plans import Planned, Ran
+from deployments.local.plans import Planned, PlannedFurther, Ran
 from storage.format.audit_row import AuditRow, Outcome
 from tasks.audit import SUSPECT, Report
 
@@ -20,6 +20,10 @@ _GOOD_STATES = {"Completed", "Unchanged"}
 _ENDED_EARLY = {"Failed", "Crashed"}
 _LATE = timedelta(minutes=5)
 """A worker that lives begins a run within seconds of when it is due."""
+_HOUR = timedelta(hours=1)
+_NAMED = 3
+_APART_H = 24
+"""Backups to further repositories are a day apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,52 @@ class Standing:
     def ended_badly(self) -> bool:
         """Whether somebody should read the message that the last backup ended with."""
         return self.last is not None and self.last not in {*_GOOD, Outcome.SKIPPED}
+
+
+@dataclass(frozen=True, slots=True)
+class FurtherStanding:
+    """How the backups to one further repository stand."""
+
+    repository: str
+    profiles: tuple[str, ...]
+    """Those that are backed up there by themselves."""
+    off: tuple[str, ...]
+    """Those whose schedule there is switched off, or not made yet. A person chose that, so it is no trouble."""
+    next_run: datetime | None
+    trouble: str | None
+    """What is wrong, by profile and in a sentence; None when nothing is."""
+
+
+def further_standings(machine: Machine, plans: Iterable[PlannedFurther], now: datetime) -> tuple[FurtherStanding, ...]:
+    """How the backups to further repositories stand, by what the server tells of their last runs."""
+    return tuple(
+        FurtherStanding(
+            plan.repository,
+            plan.profiles,
+            plan.off,
+            plan.next_run,
+            _troubles_of_further(machine, plan, now) or _late(plan.next_run, now),
+        )
+        for plan in plans
+    )
+
+
+def _troubles_of_further(machine: Machine, plan: PlannedFurther, now: datetime) -> str:
+    found = [(profile, _trouble_of_further(machine, plan.last_runs.get(profile), now)) for profile in plan.profiles]
+    told = [f"{profile}: {trouble}" for profile, trouble in found if trouble]
+    # A place that can't be reached is the same trouble for all.
+    return "; ".join(told[:_NAMED]) + (f"; and {len(told) - _NAMED} more profiles" if len(told) > _NAMED else "")
+
+
+def _trouble_of_further(machine: Machine, ran: Ran | None, now: datetime) -> str | None:
+    if ran is None:
+        return None
+    if ran.state in _ENDED_EARLY:
+        return f"{ran.state.lower()}, {ran.message}" if ran.message else ran.state.lower()
+    if ran.state == SUSPECT.capitalize():
+        return "its last backup looks suspect"
+    hours = (now - ran.at) // _HOUR
+    return f"no backup for {hours} hours" if hours > machine.overdue_hours + _APART_H else None
 
 
 def standings(
@@ -109,6 +159,8 @@ def _trouble_ahead(plan: Planned, now: datetime) -> str | None:
         return "It is not scheduled yet, and will be within half an hour"
     if not plan.active:
         return "Its schedule is switched off"
-    if plan.next_run is not None and now - plan.next_run > _LATE:
-        return "Its next backup should have begun, and did not"
-    return None
+    return _late(plan.next_run, now)
+
+
+def _late(next_run: datetime | None, now: datetime) -> str | None:
+    return "Its next backup should have begun, and did not" if next_run and now - next_run > _LATE else None

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
-from deployments.catalog import deployments_for, this_machine
+from deployments.catalog import FOR_ALL, deployment_of, this_machine
 from deployments.local.asking import is_well
 from deployments.local.environment import joined_environment, own_api_url, worker_environment
 from deployments.local.home import (
@@ -33,7 +33,7 @@ from deployments.local.home import (
 )
 from deployments.local.introducing import introduce
 from deployments.local.lock import held
-from deployments.local.plans import planned
+from deployments.local.plans import planned, planned_further
 from deployments.local.processes import ENDS_WITHIN_S, Child, Kept, end_left_over, shorten
 from deployments.local.server import SERVER, ServerNotUp, refuse_taken_port, start_server, wait_until_well
 from deployments.local.telling import lines_when_up
@@ -163,8 +163,10 @@ class _Upkeep:
         self._started(lambda: start_worker(self.home, machine.host, self.environment))
         remarks = (*sentences, *what_needs_a_person(self.settings))
         record = Record(os.getpid(), datetime.now(UTC), self.api_url, self.joined, remarks, ())
-        plans = planned(self.api_url, deployments_for(machine))
-        record = replace(record, lines=lines_when_up(record.ui_url, plans, self.home, joined=self.joined))
+        plans = planned(self.api_url, [*(deployment_of(name, machine.host) for name in machine.profiles), *FOR_ALL])
+        further = planned_further(self.api_url, machine)
+        lines = lines_when_up(record.ui_url, plans, self.home, further=further, joined=self.joined)
+        record = replace(record, lines=lines)
         remember_up(self.home, record)
         for remark in record.remarks:
             self.tell(remark)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from prefect.utilities.schema_tools.validation import is_valid, is_valid_schema
 
 from deployments.catalog import FOR_ALL, deployment_of
-from deployments.forms import FILLED_IN, LEFT_OUT, OFFERED, OTHER, TITLES, Choices, fixed, form
+from deployments.forms import FILLED_IN, LEFT_OUT, OFFERED, OTHER, TITLES, Choices, fixed, form, without
 from deployments.registering import flow_of
 
 FLOWS = {known.flow: flow_of(known.entrypoint) for known in (*FOR_ALL, deployment_of("Ada", "laptop"))}
@@ -105,6 +105,13 @@ def test_a_deployment_of_one_profile_takes_no_other() -> None:
     parameters = fixed(shown("back-up-profile"), "profile", "Ada")
     assert is_valid({"profile": "Ada"}, parameters)
     assert not is_valid({"profile": "Ben"}, parameters)
+
+
+def test_a_form_without_a_parameter_is_one_without_it_and_nothing_else() -> None:
+    whole = shown("back-up-all")
+    assert whole["properties"]["everywhere"]["title"] == "On all computers"
+    assert without(whole, "everywhere")["properties"].keys() == whole["properties"].keys() - {"everywhere"}
+    assert without(whole, "nothing") == whole
 
 
 @given(st.lists(st.text(min_size=1, max_size=8), max_size=4), st.lists(st.text(min_size=1, max_size=8), max_size=4))

@@ -180,12 +180,18 @@ def test_computers_offer_each_others_profiles_and_leave_each_others_backups_alon
     again = place.register("Cara", host="tower", repositories=("default", "nas"))
 
     assert set(place.names()) - set(ALL) == {
-        "Ada on laptop",
-        "Cara on tower",
+        *further("Ada", "laptop", "usb"),
+        *further("Cara", "tower", "nas"),
         "refresh-deployments on laptop",
         "refresh-deployments on tower",
+        "all profiles on laptop",
+        "all profiles on tower",
     }
-    assert first.added == ("refresh-deployments on laptop",)
+    assert first.added == ("refresh-deployments on laptop", "all profiles on laptop")
+    assert place.deployment("all profiles on tower")["work_queue_name"] == "tower"
+    assert choices(place, "all profiles on tower", "profiles") == ["Cara"]
+    assert "everywhere" in place.deployment("back-up-all")["parameter_openapi_schema"]["properties"]
+    assert "everywhere" not in place.deployment("all profiles on tower")["parameter_openapi_schema"]["properties"]
     assert again.paused == ()
     assert place.deployment("refresh-deployments on tower")["work_queue_name"] == "tower"
     assert choices(place, "restore-profile", "profile") == ["Ada", "Cara"]
@@ -202,10 +208,120 @@ def test_a_repository_that_stands_in_a_block_can_be_chosen_and_its_kind_of_block
     place.spoken_to(lambda: RecollectRepository.delete("nas"))
 
     assert (kind["name"], kind["logo_url"]) == ("Recollect Repository", None)
-    assert set(changed.changed) == {*place.names()} - {"refresh-deployments"}
-    assert again.changed == ()
+    assert {"Ada on laptop", *changed.added} == {
+        *further("Ada", "laptop", "usb"),
+        "Ada on laptop to nas",
+        "prune nas",
+        "verify nas",
+    }
+    assert set(changed.changed) == {"Ada on laptop", *ALL} - {"refresh-deployments"}
+    assert (again.added, again.changed) == ((), ())
     assert choices(place, "Ada on laptop", "repository") == ["default", "usb", "nas"]
     assert choices(place, "verify", "repository") == ["default", "nas", "usb"]
+
+
+def further(profile: str, host: str, repository: str) -> list[str]:
+    """The deployments of a profile of a computer that knows one further repository."""
+    own = f"{profile} on {host}"
+    return [own, f"{own} to {repository}", f"prune {repository} on {host}", f"verify {repository} on {host}"]
+
+
+USB: dict[str, Any] = {"repositories": ("default", "usb")}
+
+
+def test_backups_to_a_further_repository_are_about_that_one_and_run_once_a_day(place: Workplace) -> None:
+    added = place.register("Ada", **USB)
+    again = place.register("Ada", **USB)
+    to_usb = place.deployment("Ada on laptop to usb")
+    (plan,) = to_usb["schedules"]
+
+    assert {*further("Ada", "laptop", "usb")} <= {*added.added}
+    assert added.new_profiles == ("Ada",)
+    assert (again.added, again.changed, again.automations, again.new_profiles) == ((), (), (), ())
+    assert to_usb["parameters"] == {"profile": "Ada", "repository": "usb"}
+    assert choices(place, "Ada on laptop to usb", "profile") == ["Ada"]
+    assert choices(place, "Ada on laptop to usb", "repository") == ["usb"]
+    assert (to_usb["global_concurrency_limit"]["limit"], to_usb["work_queue_name"]) == (1, "laptop")
+    assert (plan["slug"], plan["schedule"]["timezone"]) == ("daily", "Europe/Berlin")
+    assert plan["schedule"]["cron"].endswith(" * * *")
+    assert choices(place, "verify usb on laptop", "repository") == ["usb"]
+    assert place.deployment("Ada on laptop")["parameters"] == {"profile": "Ada"}
+
+
+def test_what_is_for_a_repository_that_is_gone_is_paused_and_goes_on_when_it_is_back(place: Workplace) -> None:
+    place.register("Ada", "Ben", **USB)
+    place.register("Cara", host="tower", **USB)
+    place.edit("Ben on laptop to usb", paused=True)
+    gone = place.register("Ada", "Ben")
+    still = place.register("Ada", "Ben")
+    paused = {name: place.deployment(name)["paused"] for name in place.names() if "usb" in name}
+    back = place.register("Ada", "Ben", **USB)
+
+    own = {"Ada on laptop to usb", "prune usb on laptop", "verify usb on laptop"}
+    assert set(gone.paused) == own
+    assert gone.remarks == (
+        (
+            "laptop has no further repository usb any more, so what was done for that one by itself is paused. It goes "
+            "on when the repository comes back"
+        ),
+    )
+    assert (still.paused, still.remarks) == ((), ())
+    assert {name for name, is_paused in paused.items() if is_paused} == own | {"Ben on laptop to usb"}
+    assert set(back.resumed) == own
+    # That one somebody paused.
+    assert place.deployment("Ben on laptop to usb")["paused"]
+    assert not place.deployment("Ada on laptop to usb")["paused"]
+
+
+def test_what_is_for_a_block_that_is_gone_is_paused_whichever_computer_notices(place: Workplace) -> None:
+    def block() -> None:
+        place.spoken_to(lambda: RecollectRepository.model_validate({"url": "s3://bucket/anki"}).save("cloud"))
+
+    place.register("Ada")
+    block()
+    place.register("Ada")
+    place.register("Cara", host="tower")
+    both = {"prune cloud", "verify cloud"}
+    made = {name for name in place.names() if "cloud" in name}
+    place.spoken_to(lambda: RecollectRepository.delete("cloud"))
+    by_tower = place.register("Cara", host="tower")
+    by_laptop = place.register("Ada")
+    block()
+    back = place.register("Ada")
+    place.spoken_to(lambda: RecollectRepository.delete("cloud"))
+
+    assert made == both | {"Ada on laptop to cloud", "Cara on tower to cloud"}
+    assert set(by_tower.paused) == both | {"Cara on tower to cloud"}
+    assert by_laptop.paused == ("Ada on laptop to cloud",)
+    assert set(back.resumed) == both | {"Ada on laptop to cloud"}
+
+
+def test_a_profile_that_is_gone_takes_its_backups_to_further_repositories_along_and_is_told_once(
+    place: Workplace,
+) -> None:
+    place.register("Ada", "Ben", **USB)
+    gone = place.register("Ada", **USB)
+    back = place.register("Ada", "Ben", **USB)
+
+    assert set(gone.paused) == {"Ben on laptop", "Ben on laptop to usb"}
+    assert len(gone.remarks) == 1
+    assert (set(back.resumed), back.new_profiles) == ({*gone.paused}, ())
+
+
+def test_what_people_chose_on_what_is_for_a_further_repository_stays_but_for_what_it_is_about(
+    place: Workplace,
+) -> None:
+    place.register("Ada", **USB)
+    hourly = {"cron": "0 * * * *", "timezone": "UTC", "day_or": True}
+    place.reschedule("Ada on laptop to usb", hourly)
+    place.edit("prune usb on laptop", schedules=[{"slug": "daily", "active": False}])
+    place.edit("verify usb on laptop", parameters={"read_percent": 1}, enforce_parameter_schema=False)
+    again = place.register("Ada", **USB)
+
+    assert again.changed == ("verify usb on laptop",)
+    assert place.deployment("Ada on laptop to usb")["schedules"][0]["schedule"] == hourly
+    assert not place.deployment("prune usb on laptop")["schedules"][0]["active"]
+    assert place.deployment("verify usb on laptop")["parameters"] == {"read_percent": 1, "repository": "usb"}
 
 
 def test_no_picture_of_a_kind_of_block_is_asked_for_from_elsewhere(place: Workplace) -> None:
@@ -257,13 +373,14 @@ def test_an_address_is_kept_as_a_secret_of_the_server_and_forgotten_when_it_is_n
     assert place.send("POST", "block_documents/filter") == []
 
 
-def heard(place: Workplace, event: str, profile: str, **payload: str) -> None:
+def heard(place: Workplace, event: str, profile: str, into: str = "default", **payload: str) -> None:
     """Let the server hear of how a backup ended, in the words of flows/report/events.py."""
     about = {
         "prefect.resource.id": f"recollect.profile.{profile}",
         "prefect.resource.name": profile,
         "recollect.profile": profile,
         "recollect.host": "laptop",
+        "recollect.into": into,
     }
     place.emit(event, about, **payload)
 
@@ -316,6 +433,51 @@ def test_a_backup_that_does_not_come_is_told_for_the_profile_alone_that_has_none
             told = until(lambda: _told_while_ada_fails_and_ben_is_well(place, notified))
 
     assert told.startswith("Recollect: No good backup of Ada on laptop for 26 hours. ")
+
+
+@pytest.mark.parametrize(
+    ("missing", "hours", "told"),
+    [
+        ("default", 26, "Recollect: No good backup of Ada on laptop for 26 hours. "),
+        ("usb", 50, "Recollect: No good backup of Ada on laptop (usb) for 50 hours. "),
+    ],
+)
+def test_a_backup_to_one_repository_does_not_hide_that_another_gets_none(
+    place: Workplace, missing: str, hours: int, told: str
+) -> None:
+    name = {
+        "default": "Recollect: tell that a good backup is overdue on laptop",
+        "usb": "Recollect: tell that a good backup to a further repository is overdue on laptop",
+    }[missing]
+    (other,) = {"default", "usb"} - {missing}
+
+    def heard_of() -> str | None:
+        heard(place, "recollect.backup.failed", "Ada", missing)
+        heard(place, "recollect.backup.completed", "Ada", other)
+        with suppress(Empty):
+            return notified.sentence_about("No good backup", within_s=1)
+        return None
+
+    with receiver() as notified:
+        place.register("Ada", notify=SecretStr(notified.url), **USB)
+        # What goes elsewhere by hand is not missed there.
+        assert place.automation(name)["trigger"]["match"]["recollect.into"] == [missing]
+        with hastened(place, name, hours * 3600):
+            assert until(heard_of).startswith(told)
+
+
+def test_a_backup_that_fails_to_one_repository_is_told_though_one_to_another_failed_just_now(place: Workplace) -> None:
+    with receiver() as notified:
+        place.register("Ada", notify=SecretStr(notified.url), **USB)
+        for into in ("default", "default", "usb"):
+            heard(place, "recollect.backup.failed", "Eve", into, message="The disk is away.")
+        told = {notified.sentence_about("", within_s=60) for _ in range(2)}
+
+        assert told == {
+            "Recollect: Backup of Eve on laptop: failed. The disk is away.",
+            "Recollect: Backup of Eve on laptop (usb): failed. The disk is away.",
+        }
+        assert notified.received.empty()
 
 
 def test_a_run_of_which_nothing_is_heard_any_more_ends_as_crashed(place: Workplace) -> None:

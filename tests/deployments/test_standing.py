@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from deployments.catalog import Machine, deployment_of
-from deployments.local.plans import Planned, Ran
-from deployments.standing import Standing, standings
+from deployments.local.plans import Planned, PlannedFurther, Ran
+from deployments.standing import FurtherStanding, Standing, further_standings, standings
 from storage.format.audit_row import AuditRow, Outcome
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -124,6 +125,44 @@ def test_a_profile_that_was_never_backed_up_is_trouble_and_rows_of_others_do_not
 )
 def test_what_keeps_the_next_backup_from_coming_is_trouble(planned: Planned, trouble: str | None) -> None:
     assert standing(row("completed", HOUR), plans=(planned,)).trouble == trouble
+
+
+def further(ran: Ran | None = None, due_in: timedelta = HOUR, off: tuple[str, ...] = ()) -> FurtherStanding:
+    last = {} if ran is None else {"Ada": ran}
+    (found,) = further_standings(MACHINE, [PlannedFurther("offsite", ("Ada",), off, NOW + due_in, last)], NOW)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("last", "due_in", "trouble"),
+    [
+        (None, HOUR, None),
+        (ran("Completed", 30 * HOUR), HOUR, None),
+        (ran("Unchanged", HOUR), HOUR, None),
+        (ran("Skipped", 49 * HOUR), HOUR, None),
+        (ran("Completed", 51 * HOUR), HOUR, "Ada: no backup for 51 hours"),
+        (ran("Failed", HOUR), HOUR, "Ada: failed, it Failed"),
+        (ran("Suspect", HOUR), HOUR, "Ada: its last backup looks suspect"),
+        (ran("Completed", HOUR), -HOUR, "Its next backup should have begun, and did not"),
+    ],
+)
+def test_how_the_backups_to_a_further_repository_stand(
+    last: Ran | None, due_in: timedelta, trouble: str | None
+) -> None:
+    assert further(last, due_in).trouble == trouble
+
+
+def test_a_place_that_fails_for_all_is_told_in_one_short_sentence() -> None:
+    names = tuple(f"User {number}" for number in range(40))
+    plan = PlannedFurther("offsite", names, (), None, dict.fromkeys(names, Ran("Failed", False, NOW, "it is away")))
+    (found,) = further_standings(replace(MACHINE, profiles=names), [plan], NOW)
+    assert str(found.trouble).startswith("User 0: failed, it is away; User 1: failed")
+    assert str(found.trouble).endswith("; and 37 more profiles")
+
+
+def test_a_profile_that_somebody_keeps_from_a_further_repository_is_no_trouble() -> None:
+    found = further(off=("Ben",))
+    assert (found.profiles, found.off, found.trouble) == (("Ada",), ("Ben",), None)
 
 
 def test_without_a_server_the_table_alone_tells() -> None:

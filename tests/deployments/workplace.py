@@ -38,11 +38,12 @@ class Workplace(Home):
     """Names of deployments, as they were at moments that are gone."""
     notified: Receiver | None = None
     """Who is told when something goes wrong."""
+    host: str = HOST
 
     @property
     def environment(self) -> dict[str, str]:
         return super(Workplace, self).environment | {
-            "RECOLLECT_HOST": HOST,
+            "RECOLLECT_HOST": self.host,
             "PREFECT_WORKER_QUERY_SECONDS": "1",
             "PYTHONPATH": str(PROJECT),
             "RECOLLECT_NOTIFY": "" if self.notified is None else self.notified.url,
@@ -170,7 +171,7 @@ def workplace(
 def deployed(server: PrefectServer, sample_base: Path, home: Path, notified: Receiver | None = None) -> Workplace:
     """A home of whose deployments the server knows, and which has no worker yet."""
     copy_base(sample_base, home / "Anki2")
-    (home / "recollect.toml").touch()
+    (home / "recollect.toml").write_text('[repositories.offsite]\nurl = "./offsite"\n')
     place = Workplace(server, home, notified=notified)
     place.prefect("work-pool", "create", "recollect", "--type", "process")
     place.prefect("deploy", "--all", "--prefect-file", str(PROJECT / "prefect.yaml"))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from deployments.catalog import FOR_ALL, deployment_of
 from deployments.local.home import Home
-from deployments.local.plans import Planned
+from deployments.local.plans import Planned, PlannedFurther
 from deployments.local.telling import lines_when_up, moment_by
 
 NOW = datetime(2026, 5, 4, 12, 0).astimezone()
@@ -13,8 +14,8 @@ HOME = Home(Path("/state/prefect"))
 URL = "http://127.0.0.1:4300"
 
 
-def lines(*plans: Planned, joined: bool = False) -> list[str]:
-    return list(lines_when_up(URL, plans, HOME, joined=joined))
+def lines(*plans: Planned, joined: bool = False, further: Sequence[PlannedFurther] = ()) -> list[str]:
+    return list(lines_when_up(URL, plans, HOME, further=further, joined=joined))
 
 
 def test_each_profile_is_told_with_its_next_backup_and_so_is_the_care_for_all() -> None:
@@ -31,6 +32,24 @@ def test_each_profile_is_told_with_its_next_backup_and_so_is_the_care_for_all() 
         "prune: daily at 3:15, next on 2031-05-04 at 03:15",
         "verify: on Sundays at 4:45, next on 2031-05-04 at 03:15",
         f"Logs: {HOME.logs}",
+    ]
+
+
+def test_each_further_repository_is_one_line_however_many_profiles_go_there() -> None:
+    names = tuple(f"User {number}" for number in range(40))
+    soon = datetime(2031, 5, 4, 13, 5).astimezone()
+    told = lines(
+        further=[
+            PlannedFurther("offsite", names, (), soon, {}),
+            PlannedFurther("usb", names[:30], names[30:], None, {}),
+            PlannedFurther("old", (), names, None, {}),
+            PlannedFurther("empty", (), (), None, {}),
+        ]
+    )
+    assert told[2:-1] == [
+        "Also to offsite: all of these, once a day, next on 2031-05-04 at 13:05",
+        "Also to usb: 30 of these 40, once a day",
+        "Also to old: switched off",
     ]
 
 
