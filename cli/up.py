@@ -56,7 +56,8 @@ def up(
     """Back up every profile each half hour, and bring up the pages from which to look, start runs and restore.
 
     A Prefect server and a worker run on this computer until Ctrl-C, or until `recollect down`. Nothing of it can be
-    reached from another computer, and nothing is told to anyone.
+    reached from another computer, and nothing is told to anyone. Profiles that are new are backed up at once, and to
+    each repository that has a name in the settings once a day as well.
 
     Example: recollect up --detach
     """

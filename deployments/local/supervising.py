@@ -156,7 +156,7 @@ class _Upkeep:
     def introduce(self) -> bool:
         """Register what this computer brings, start its worker, and say what there is; False when it is to stop."""
         self.tell("Registering the deployments")
-        sentences = introduce(self.home, self.environment, self.stop.within)
+        sentences = introduce(self.home, self.environment, self.stop.within, back_up_new=not self.joined)
         if sentences is None:
             return False
         machine = this_machine(self.settings)

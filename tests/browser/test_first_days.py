@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
-from tests.browser.walk import Picture, back_up, lose_notes_and_restore
+from tests.browser.walk import RUN_WITHIN_MS, Picture, back_up, lose_notes_and_restore, to_run
 from tests.cli.desk import Desk
 from tests.flows.chains.house import copy_base, sample_base
 from tests.servers.browser import Browser, browser
@@ -83,6 +84,8 @@ def picture(window: Browser, tmp_path: Path) -> Picture:
 def test_a_backup_that_is_started_in_the_browser_ends_well_and_tells_what_it_did(
     window: Browser, desk: Desk, picture: Picture
 ) -> None:
+    first = to_run(window, "Ada, Ben")  # which began by itself
+    expect(first.get_by_text("Completed", exact=True).first).to_be_visible(timeout=RUN_WITHIN_MS)
     back_up(window, desk, picture)
 
 
