@@ -125,8 +125,8 @@ def _show(found: _Found) -> None:
                 say_trouble(f"{standing.profile}: {standing.message}")
     else:
         show_text("No profile was found that could be backed up.")
-    for standing in found.further:
-        _show_further(standing)
+    for further in found.further:
+        _show_further(further)
 
 
 def _show_further(standing: FurtherStanding) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
