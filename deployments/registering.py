@@ -8,22 +8,14 @@ dropped, and profile and repository are ours where they are what the deployment 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from importlib import import_module
-from typing import Any
 from uuid import UUID
 
 import httpx
-from prefect import Flow
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate, WorkPoolCreate
-from prefect.client.schemas.filters import FlowFilter, FlowFilterName
-from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
+from prefect.client.schemas.actions import DeploymentUpdate, WorkPoolCreate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.workers.process import ProcessWorker
 
@@ -31,26 +23,16 @@ from deployments.automations import bring_automations
 from deployments.blocks import register_blocks, repository_blocks
 from deployments.catalog import (
     BACK_UP_ALL,
-    DEFAULT_REPOSITORY,
-    PROFILE_TAG,
     REFRESH,
-    REPOSITORY_TAG,
     Deployment,
     Machine,
-    deployment_of,
     deployments_for,
 )
 from deployments.errors import server_trouble
-from deployments.forms import Choices, fixed, form, without
-from deployments.schedules import Schedule
+from deployments.forms import Choices
+from deployments.shape import as_new, differences, flow_of
+from deployments.there import BACKUPS, GONE_TAG, There, deployments_there, told_of, what_forms_offer, what_is_gone
 from deployments.work_pools import WORK_POOL, queue_of
-from tasks.this_computer import HOST_TAG
-
-GONE_TAG = "gone"
-"""On the deployment of a profile or repository that is gone. It tells a pause of ours from one that somebody chose."""
-
-_PAGE = 200
-_BACKUPS = deployment_of("", "").flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,40 +77,6 @@ class _Step:
         return self.wanted.name
 
 
-@dataclass(frozen=True, slots=True)
-class _There:
-    """A deployment that the server has."""
-
-    flow: str
-    found: DeploymentResponse
-
-    @property
-    def host(self) -> str | None:
-        return self._tagged(HOST_TAG)
-
-    @property
-    def profile(self) -> str | None:
-        return self._tagged(PROFILE_TAG)
-
-    @property
-    def repository(self) -> str | None:
-        """The further repository that it is for."""
-        return self._tagged(REPOSITORY_TAG)
-
-    def _tagged(self, kind: str) -> str | None:
-        return next((tag.removeprefix(kind) for tag in self.found.tags if tag.startswith(kind)), None)
-
-    @property
-    def gone(self) -> bool:
-        return GONE_TAG in self.found.tags
-
-    @property
-    def repositories(self) -> list[str]:
-        """Those that its form offers."""
-        properties = (self.found.parameter_openapi_schema or {}).get("properties", {})
-        return list(properties.get("repository", {}).get("enum", ()))
-
-
 async def register(machine: Machine) -> Registered:
     """Bring the server that PREFECT_API_URL names in step: pool, queue, block types, deployments and automations.
 
@@ -144,21 +92,21 @@ async def register(machine: Machine) -> Registered:
 async def _register(server: PrefectClient, machine: Machine) -> Registered:
     remarks = [*machine.remarks, *await _prepare_pool(server, queue_of(machine.host))]
     machine = replace(machine, blocks=await repository_blocks(server))
-    there = await _deployments_there(server, {_BACKUPS, *(wanted.flow for wanted in deployments_for(machine))})
-    choices, others = _choices(machine, there.values())
+    there = await deployments_there(server, {BACKUPS, *(wanted.flow for wanted in deployments_for(machine))})
+    choices, others = what_forms_offer(machine, there.values())
     steps = [
         await _bring(server, machine, wanted, there.get((wanted.flow, wanted.name)), choices)
         for wanted in deployments_for(machine, others=others)
     ]
-    gone = _gone(machine, there.values())
-    for known in gone:
+    lost = what_is_gone(machine, there.values())
+    for known in lost:
         await _pause(server, known)
     refresh = next(step.id for step in steps if step.wanted == REFRESH)
     automations = await bring_automations(server, machine, refresh)
     await register_blocks()  # at the end, for a block that was saved has put the picture of its type back
     return Registered(
         **{how.value: tuple(step.name for step in steps if step.how is how) for how in _How},
-        paused=tuple(known.found.name for known in gone),
+        paused=tuple(known.found.name for known in lost),
         new_profiles=tuple(
             step.wanted.profile
             for step in steps
@@ -167,7 +115,7 @@ async def _register(server: PrefectClient, machine: Machine) -> Registered:
         # Where there are others, the one for all may be run by any of them.
         back_up_all=[step.id for step in steps if step.wanted.flow == BACK_UP_ALL.flow][-1],
         automations=automations,
-        remarks=(*remarks, *(step.remark for step in steps if step.remark), *_told(machine, gone)),
+        remarks=(*remarks, *(step.remark for step in steps if step.remark), *told_of(machine, lost)),
     )
 
 
@@ -193,102 +141,22 @@ async def _prepare_pool(server: PrefectClient, queue: str) -> list[str]:
     return []
 
 
-async def _deployments_there(server: PrefectClient, flows: Iterable[str]) -> dict[tuple[str, str], _There]:
-    """The deployments of those flows, by the flow's name and their own."""
-    wanted = FlowFilter(name=FlowFilterName(any_=sorted(flows)))
-    flow_names = {found.id: found.name for found in await server.read_flows(flow_filter=wanted)}
-    there: dict[tuple[str, str], _There] = {}
-    while page := await server.read_deployments(flow_filter=wanted, limit=_PAGE, offset=len(there)):
-        before = len(there)
-        for found in page:
-            flow = flow_names.get(found.flow_id, "")
-            there[flow, found.name] = _There(flow, found)
-        if len(page) < _PAGE or len(there) == before:
-            break
-    return there
-
-
-def _choices(machine: Machine, there: Iterable[_There]) -> tuple[Choices, bool]:
-    """What the forms of deployments for all computers offer, and whether there is another computer than this one."""
-    backups = [known for known in there if known.flow == _BACKUPS and known.profile and known.host]
-    elsewhere = [known for known in backups if known.host != machine.host]
-    living = {known.profile or "" for known in elsewhere if not known.gone} | set(machine.profiles)
-    if not machine.profiles_known:
-        living |= {known.profile or "" for known in backups if not known.gone}
-    gone = ({known.profile or "" for known in backups} | set(machine.empty_profiles)) - living
-    # In an order that is the same on every computer: else each would undo what the other did.
-    repositories = {*machine.all_repositories, *(name for known in elsewhere for name in known.repositories)}
-    choices = Choices(
-        tuple(sorted(living, key=_as_people_sort)),
-        tuple(sorted(gone, key=_as_people_sort)),
-        (DEFAULT_REPOSITORY, *sorted(repositories - {DEFAULT_REPOSITORY}, key=_as_people_sort)),
-    )
-    return choices, bool(elsewhere)
-
-
-def _as_people_sort(name: str) -> tuple[str, str]:
-    return name.casefold(), name
-
-
-def _gone(machine: Machine, there: Iterable[_There]) -> list[_There]:
-    """What is about a profile of this computer, or a repository, that is there no more, but for what is paused already.
-
-    One that somebody paused gets no mark of ours, so it stays paused when the profile or repository comes back.
-    """
-    return [
-        known
-        for known in there
-        if not known.found.paused
-        and not known.gone
-        and (_is_of_gone_profile(machine, known) or _is_of_gone_repository(machine, known))
-    ]
-
-
-def _is_of_gone_profile(machine: Machine, known: _There) -> bool:
-    if not machine.profiles_known or known.flow != _BACKUPS or known.host != machine.host or known.profile is None:
-        return False
-    return known.profile not in {*machine.profiles, *machine.empty_profiles}
-
-
-def _is_of_gone_repository(machine: Machine, known: _There) -> bool:
-    if known.repository is None:
-        return False
-    if known.host is None:
-        return known.repository not in machine.blocks
-    if known.host != machine.host:
-        return False
-    return known.repository not in (machine.further if known.flow == _BACKUPS else machine.further_here)
-
-
-def flow_of(entrypoint: str) -> Flow[Any, Any]:
-    """The flow that an entrypoint by module names."""
-    module, _, name = entrypoint.rpartition(".")
-    found: Flow[Any, Any] = getattr(import_module(module), name)
-    return found
-
-
-def _form(wanted: Deployment, flow: Flow[Any, Any], choices: Choices, given: Mapping[str, Any]) -> dict[str, Any]:
-    shown = form(wanted.flow, flow.parameters.model_dump_for_openapi(), choices, given)
-    for name, value in wanted.about.items():
-        shown = fixed(shown, name, value)
-    # What belongs to one computer is not about all of them.
-    return shown if wanted.host is None else without(shown, "everywhere")
-
-
 async def _bring(
-    server: PrefectClient, machine: Machine, wanted: Deployment, known: _There | None, choices: Choices
+    server: PrefectClient, machine: Machine, wanted: Deployment, known: There | None, choices: Choices
 ) -> _Step:
     """Add a deployment, or change of it what is not right."""
     flow = flow_of(wanted.entrypoint)
     offered = choices if wanted.host is None else Choices(machine.profiles, (), machine.all_repositories)
     if known is None:
-        id_ = await _add(server, wanted, flow, offered, machine.time_zone)
+        id_ = await server.create_deployment(
+            flow_id=await server.create_flow_from_name(flow.name), **as_new(wanted, flow, offered, machine.time_zone)
+        )
         return _Step(id_, wanted, _How.ADDED)
-    changes = _changes(wanted, flow, offered, known.found)
-    if not changes:
+    wrong = differences(wanted, flow, offered, known.found)
+    if not wrong:
         return _Step(known.found.id, wanted, _How.UNCHANGED)
     try:
-        await server.update_deployment(known.found.id, DeploymentUpdate(**changes))
+        await server.update_deployment(known.found.id, DeploymentUpdate(**wrong))
     except PrefectHTTPStatusError as error:
         if error.response.status_code != httpx.codes.CONFLICT:
             raise
@@ -300,88 +168,7 @@ async def _bring(
     return _Step(known.found.id, wanted, _How.RESUMED if wanted.about and known.gone else _How.CHANGED)
 
 
-async def _pause(server: PrefectClient, known: _There) -> None:
+async def _pause(server: PrefectClient, known: There) -> None:
     """Pause what is about something that is gone, and mark it."""
     marked = DeploymentUpdate(paused=True, tags=[*known.found.tags, GONE_TAG])
     await server.update_deployment(known.found.id, marked)
-
-
-def _told(machine: Machine, gone: Sequence[_There]) -> Iterator[str]:
-    """A sentence for each profile and each repository that is gone."""
-    of_profiles = {known.found.id for known in gone if _is_of_gone_profile(machine, known)}
-    for profile in dict.fromkeys(known.profile for known in gone if known.found.id in of_profiles):
-        yield (
-            f"The profile {profile} is gone from {machine.host}, so its backups are paused. They go on by themselves "
-            "when it comes back"
-        )
-    for repository in dict.fromkeys(known.repository for known in gone if known.found.id not in of_profiles):
-        yield (
-            f"{machine.host} has no further repository {repository} any more, so what was done for that one by itself "
-            "is paused. It goes on when the repository comes back"
-        )
-
-
-async def _add(
-    server: PrefectClient, wanted: Deployment, flow: Flow[Any, Any], choices: Choices, time_zone: str
-) -> UUID:
-    schedules = [] if wanted.schedule is None else [_schedule(wanted.schedule, time_zone)]
-    return await server.create_deployment(
-        flow_id=await server.create_flow_from_name(flow.name),
-        name=wanted.name,
-        description=wanted.description,
-        entrypoint=wanted.entrypoint,
-        pull_steps=[],
-        work_pool_name=WORK_POOL,
-        work_queue_name=wanted.queue,
-        tags=list(wanted.tags),
-        parameters=dict(wanted.parameters),
-        parameter_openapi_schema=_form(wanted, flow, choices, wanted.parameters),
-        enforce_parameter_schema=True,
-        schedules=schedules,
-        concurrency_limit=1 if wanted.alone else None,
-        concurrency_options=_LEAVE_OUT if wanted.alone else None,
-    )
-
-
-_LEAVE_OUT = ConcurrencyOptions(collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW)
-
-
-def _schedule(schedule: Schedule, time_zone: str) -> DeploymentScheduleCreate:
-    when: CronSchedule | IntervalSchedule
-    if schedule.cron is not None:
-        when = CronSchedule(cron=schedule.cron, timezone=time_zone)
-    else:
-        assert schedule.interval is not None
-        first = {} if schedule.first is None else {"anchor_date": schedule.first}
-        when = IntervalSchedule(interval=schedule.interval, timezone=time_zone, **first)
-    return DeploymentScheduleCreate(schedule=when, slug=schedule.slug, active=True)
-
-
-def _changes(wanted: Deployment, flow: Flow[Any, Any], choices: Choices, found: DeploymentResponse) -> dict[str, Any]:
-    """What of a deployment that is there is not as it should be, with how it should be."""
-    known_parameters = flow.parameters.properties
-    theirs = {name: value for name, value in found.parameters.items() if name in known_parameters}
-    parameters = {**wanted.parameters, **theirs, **wanted.about}
-    back = bool(wanted.about) and GONE_TAG in found.tags
-    tags = [*dict.fromkeys([*wanted.tags, *(tag for tag in found.tags if tag != GONE_TAG or not back)])]
-    changes: dict[str, Any] = {}
-    if (found.work_pool_name, found.work_queue_name) != (WORK_POOL, wanted.queue):
-        changes |= {"work_pool_name": WORK_POOL, "work_queue_name": wanted.queue}
-    if set(tags) != set(found.tags):
-        changes["tags"] = tags
-    if back and found.paused:
-        changes["paused"] = False
-    limit = found.global_concurrency_limit
-    if wanted.alone and (limit is None or limit.limit != 1 or found.concurrency_options != _LEAVE_OUT):
-        changes |= {"concurrency_limit": 1, "concurrency_options": _LEAVE_OUT}
-    for name, right, there in (
-        ("description", wanted.description, found.description),
-        ("entrypoint", wanted.entrypoint, found.entrypoint),
-        ("pull_steps", [], found.pull_steps),
-        ("parameters", parameters, found.parameters),
-        ("parameter_openapi_schema", _form(wanted, flow, choices, parameters), found.parameter_openapi_schema),
-        ("enforce_parameter_schema", True, found.enforce_parameter_schema),
-    ):
-        if right != there:
-            changes[name] = right
-    return changes

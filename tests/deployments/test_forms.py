@@ -11,7 +11,7 @@ from prefect.utilities.schema_tools.validation import is_valid, is_valid_schema
 
 from deployments.catalog import FOR_ALL, deployment_of
 from deployments.forms import FILLED_IN, LEFT_OUT, OFFERED, OTHER, TITLES, Choices, fixed, form, without
-from deployments.registering import flow_of
+from deployments.shape import flow_of
 
 FLOWS = {known.flow: flow_of(known.entrypoint) for known in (*FOR_ALL, deployment_of("Ada", "laptop"))}
 LIVING = Choices(("Ada", "Ben"), ("Zoe",), ("default", "usb"))

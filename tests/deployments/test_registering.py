@@ -17,8 +17,8 @@ from deployments.automations import FOR_ALL as AUTOMATIONS
 from deployments.automations import ZOMBIES
 from deployments.catalog import FOR_ALL
 from deployments.notifying import block_of
-from deployments.registering import GONE_TAG
 from deployments.self_check import schedules_that_plan_nothing
+from deployments.there import GONE_TAG
 from tasks.repository_block import RecollectRepository
 from tests.deployments.hastened import end_in_silence, hastened, sign_of_life
 from tests.deployments.workplace import Workplace, until
