@@ -20,7 +20,7 @@ up: setup ## Back up by itself from now on, with pages to look at: a Prefect ser
 	@$(BIN)/recollect up
 
 test: $(VENV)/installed-dev ## Run the tests, on all processors
-	$(BIN)/python -m pytest -m "not torture" --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m pytest -m "not torture" --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 torture: $(VENV)/installed-dev ## Run the long tests
 	$(BIN)/python -m pytest -m torture --timeout=3600

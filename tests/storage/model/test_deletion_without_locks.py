@@ -168,17 +168,20 @@ class Lack:
     life: Life
     careless: Careless = carelessness.nothing_left_out
     first_seed: int = 1
+    """One that shows it soon, when it was looked for last."""
 
 
 LACKS = {
     "the look before publishing": Lack(SHORT_PACKS, carelessness.no_look_before_publishing),
-    "the look after publishing": Lack(NAPS_BEFORE_PUBLISHING, carelessness.no_look_after_publishing),
-    "the grace": Lack(replace(NAPS_BEFORE_PUBLISHING, rules=Rules(grace=timedelta(hours=1), undo=timedelta(hours=2)))),
-    "the pardon": Lack(SWEEPS_OF_DAYS, carelessness.no_pardon),
-    "that another copy must lie where it can be relied on": Lack(
-        SWEEPS_OF_DAYS, carelessness.any_other_copy_will_do, first_seed=6
+    "the look after publishing": Lack(NAPS_BEFORE_PUBLISHING, carelessness.no_look_after_publishing, first_seed=5),
+    "the grace": Lack(
+        replace(NAPS_BEFORE_PUBLISHING, rules=Rules(grace=timedelta(hours=1), undo=timedelta(hours=2))), first_seed=4
     ),
-    "the census": Lack(HIDDEN_SNAPSHOTS, carelessness.no_census),
+    "the pardon": Lack(SWEEPS_OF_DAYS, carelessness.no_pardon, first_seed=5),
+    "that another copy must lie where it can be relied on": Lack(
+        SWEEPS_OF_DAYS, carelessness.any_other_copy_will_do, first_seed=20
+    ),
+    "the census": Lack(HIDDEN_SNAPSHOTS, carelessness.no_census, first_seed=2),
     "new names for what is put back": Lack(Life(), carelessness.old_names_again),
 }
 
