@@ -2,8 +2,9 @@
 
 Backs them up by the command alone, and then as the flow *back-up-all* on a Prefect server of its own, and tells what
 each run costs beyond the backup. With `--workers 3` the profiles live on three computers, each with a worker that takes
-its own, all into one repository. The server keeps its data in SQLite, in a PostgreSQL that is started for this
-(`--postgres`), or at `--database-url postgresql+asyncpg://…`.
+its own, all into one repository. With `--each` every profile has a deployment of its own, as `recollect up` registers
+them, whose runs are processes of their own, four at a time. The server keeps its data in SQLite, in a PostgreSQL that
+is started for this (`--postgres`), or at `--database-url postgresql+asyncpg://…`.
 
 Three rounds: all profiles are new; each has one more picture; nothing has changed.
 """
@@ -30,6 +31,7 @@ from unittest.mock import patch
 import httpx
 
 from bench.postgres import postgres
+from deployments.local.worker import RUNS_AT_ONCE
 from profiles.sample import make_sample_base_folder
 from tests.servers import prefect_server as servers
 from tests.servers.prefect_server import OURS, PREFECTS, PROJECT, PrefectServer, prefect_server, running
@@ -37,6 +39,7 @@ from tests.servers.prefect_server import OURS, PREFECTS, PROJECT, PrefectServer,
 _ROUNDS: Final = ("new", "changed", "unchanged")
 _POOL: Final = "fan-out"
 _PATIENCE_S: Final = 3600.0
+_PAGE: Final = 200
 _FINAL: Final = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 _COMMAND: Final = "from cli.main import main; main()"
 _FLOW: Final = """
@@ -55,6 +58,18 @@ with get_client(sync_client=True) as client:
         print(client.create_deployment(
             flow_id, name, entrypoint="flows.backup_all.back_up_all", pull_steps=[], work_pool_name=sys.argv[1],
             work_queue_name=name, parameters={"at_once": int(sys.argv[2])}, enforce_parameter_schema=False,
+        ))
+"""
+_DEPLOY_EACH: Final = """
+import sys
+from prefect.client.orchestration import get_client
+from flows.backup import back_up_profile
+with get_client(sync_client=True) as client:
+    flow_id = client.create_flow(back_up_profile)
+    for name in sys.argv[3:]:
+        print(client.create_deployment(
+            flow_id, name, entrypoint="flows.backup.back_up_profile", pull_steps=[], work_pool_name=sys.argv[1],
+            work_queue_name=sys.argv[2], parameters={"profile": name}, enforce_parameter_schema=False,
         ))
 """
 
@@ -160,7 +175,7 @@ def by_flow(here: Computer, server: PrefectServer, profiles: int, at_once: int) 
         began = time.monotonic()
         flow_run = here.does(_FLOW, [str(at_once)], server).split()[-1]
         wall = time.monotonic() - began
-        yield _round("flow", round_, server, [flow_run], profiles=profiles, wall=wall)
+        yield _round("flow", round_, _below(server, [flow_run]), profiles=profiles, wall=wall)
 
 
 def by_workers(
@@ -170,10 +185,27 @@ def by_workers(
     names = [one.name for one in all_computers]
     _asked(server, "work_pools/", {"name": _POOL, "type": "process"})
     deployed = all_computers[0].does(_DEPLOY, [_POOL, str(at_once), *names], server).split()
+    for round_, started, wall in _by_runs(all_computers, server, deployed):
+        yield _round(f"{len(all_computers)} workers", round_, _below(server, started), profiles=profiles, wall=wall)
+
+
+def by_deployments(here: Computer, server: PrefectServer, profiles: int) -> Iterator[Round]:
+    """The rounds as runs of deployments, one for each profile."""
+    names = sorted(profile.name for profile in here.base.iterdir() if profile.is_dir() and " " in profile.name)
+    _asked(server, "work_pools/", {"name": _POOL, "type": "process"})
+    deployed = here.does(_DEPLOY_EACH, [_POOL, here.name, *names], server).split()
+    for round_, started, wall in _by_runs([here], server, deployed, "--limit", str(RUNS_AT_ONCE)):
+        yield _round("each", round_, _of(server, started), profiles=profiles, wall=wall)
+
+
+def _by_runs(
+    all_computers: Sequence[Computer], server: PrefectServer, deployed: Sequence[str], *options: str
+) -> Iterator[tuple[str, list[str], float]]:
+    """Each round with the runs of those deployments and how many seconds it took."""
     with ExitStack() as stack:
         for one in all_computers:
             environment = one.environment(server) | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
-            command = ["prefect", "worker", "start", "--pool", _POOL, "--work-queue", one.name]
+            command = ["prefect", "worker", "start", "--pool", _POOL, "--work-queue", one.name, *options]
             stack.enter_context(running(command, one.folder / "worker.log", environment))
         for round_ in _ROUNDS:
             for one in all_computers:
@@ -181,30 +213,36 @@ def by_workers(
             began = time.monotonic()
             started = [_asked(server, f"deployments/{found}/create_flow_run", {})["id"] for found in deployed]
             _wait_for(server, started)
-            wall = time.monotonic() - began
-            yield _round(f"{len(all_computers)} workers", round_, server, started, profiles=profiles, wall=wall)
+            yield round_, started, time.monotonic() - began
 
 
 def _wait_for(server: PrefectServer, flow_runs: Sequence[str]) -> None:
     deadline = time.monotonic() + _PATIENCE_S
     while time.monotonic() < deadline:
-        found = _asked(server, "flow_runs/filter", {"flow_runs": {"id": {"any_": list(flow_runs)}}})
-        if all(run["state_type"] in _FINAL for run in found):
+        if all(run["state_type"] in _FINAL for run in _of(server, flow_runs)):
             return
         time.sleep(0.5)
     raise SystemExit("The runs did not end")
 
 
-def _round(
-    how: str, round_: str, server: PrefectServer, parents: Sequence[str], *, profiles: int, wall: float
-) -> Round:
+def _of(server: PrefectServer, flow_runs: Sequence[str]) -> list[Mapping[str, Any]]:
+    return _runs(server, {"id": {"any_": list(flow_runs)}})
+
+
+def _below(server: PrefectServer, parents: Sequence[str]) -> list[Mapping[str, Any]]:
+    return _runs(server, {"parent_flow_run_id": {"any_": list(parents)}})
+
+
+def _runs(server: PrefectServer, wanted: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     runs: list[Mapping[str, Any]] = []
     while True:
-        wanted = {"parent_flow_run_id": {"any_": list(parents)}}
-        page = _asked(server, "flow_runs/filter", {"flow_runs": wanted, "limit": 200, "offset": len(runs)})
+        page = _asked(server, "flow_runs/filter", {"flow_runs": wanted, "limit": _PAGE, "offset": len(runs)})
         runs += page
-        if len(page) < 200:
-            break
+        if len(page) < _PAGE:
+            return runs
+
+
+def _round(how: str, round_: str, runs: Sequence[Mapping[str, Any]], *, profiles: int, wall: float) -> Round:
     states = Counter(str(run["state_name"]) for run in runs)
     each = Counter(run["name"] for run in runs)
     lost = sum(run["state_type"] not in _FINAL for run in runs)
@@ -236,6 +274,7 @@ def main() -> None:
     parser.add_argument("--profiles", type=int, default=200, help="how many small profiles, over all computers")
     parser.add_argument("--at-once", type=int, default=2, help="how many run side by side in one process")
     parser.add_argument("--workers", type=int, default=0, help="how many computers with a worker; 0: one, without")
+    parser.add_argument("--each", action="store_true", help="let each profile have a deployment of its own")
     parser.add_argument("--postgres", action="store_true", help="let the server use a PostgreSQL started for this")
     parser.add_argument("--database-url", help="let the server use this database, which must be empty")
     options = parser.parse_args()
@@ -254,6 +293,8 @@ def main() -> None:
         server = stack.enter_context(_server(work, database))
         if options.workers:
             _tell(rounds, by_workers(machines, server, options.profiles, options.at_once))
+        elif options.each:
+            _tell(rounds, by_deployments(machines[0], server, options.profiles))
         else:
             _tell(rounds, by_flow(machines[0], server, options.profiles, options.at_once))
     print(json.dumps([asdict(one) for one in rounds], indent=2))

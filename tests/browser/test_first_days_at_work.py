@@ -1,5 +1,6 @@
-"""A person's first days with Recollect at work: on a server of `prefect server start`, with `prefect deploy --all` and
-`prefect worker start`. The same on what `recollect up` brings up is in `test_first_days.py`.
+"""A person's first days with Recollect at work, with `prefect deploy --all` and `prefect worker start`.
+
+The same on what `recollect up` brings up is in `test_first_days.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tests.deployments.workplace import HOST as LAPTOP
 from tests.deployments.workplace import Workplace, workplace
 from tests.flows.chains.house import sample_base
 from tests.servers.browser import Browser, browser
-from tests.servers.prefect_server import PROJECT, prefect_server
+from tests.servers.prefect_server import OURS, PROJECT, prefect_server
 from tests.servers.process import HOST
 
 __all__ = ["sample_base"]
@@ -24,7 +25,7 @@ __all__ = ["sample_base"]
 @pytest.fixture(scope="module")
 def place(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     scratch = tmp_path_factory.mktemp("at-work")
-    with prefect_server(scratch) as server, workplace(server, sample_base, scratch) as ready:
+    with prefect_server(scratch, OURS) as server, workplace(server, sample_base, scratch) as ready:
         yield ready
 
 

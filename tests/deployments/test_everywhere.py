@@ -11,7 +11,7 @@ import pytest
 
 from tests.deployments.workplace import Workplace, until
 from tests.flows.chains.house import copy_base
-from tests.servers.prefect_server import PrefectServer, prefect_server, running
+from tests.servers.prefect_server import OURS, PrefectServer, prefect_server, running
 
 ON = ("laptop", "tower")
 OFF = "attic"
@@ -27,7 +27,7 @@ end(back_up_all(everywhere=True, return_state=True, **{asked!r}))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with prefect_server(tmp_path_factory.mktemp("everywhere")) as started:
+    with prefect_server(tmp_path_factory.mktemp("everywhere"), OURS) as started:
         yield started
 
 

@@ -22,7 +22,7 @@ from deployments.there import GONE_TAG
 from tasks.repository_block import RecollectRepository
 from tests.deployments.hastened import end_in_silence, hastened, sign_of_life
 from tests.deployments.workplace import Workplace, until
-from tests.servers.prefect_server import PrefectServer, prefect_server
+from tests.servers.prefect_server import OURS, PrefectServer, prefect_server
 from tests.servers.webhook import Receiver, receiver
 
 ALL = sorted(deployment.name for deployment in FOR_ALL)
@@ -30,7 +30,7 @@ ALL = sorted(deployment.name for deployment in FOR_ALL)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
-    with prefect_server(tmp_path_factory.mktemp("registering")) as started:
+    with prefect_server(tmp_path_factory.mktemp("registering"), OURS) as started:
         yield started
 
 

@@ -414,7 +414,7 @@ def holds_for_any_damage(whole: Store, data: st.DataObject, *, sealed: bool) -> 
     assert restorable(store, sealed=sealed) == after
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_any_damage_is_found_and_a_repair_makes_nothing_worse(small: tuple[Store, bool], data: st.DataObject) -> None:
     holds_for_any_damage(small[0], data, sealed=small[1])

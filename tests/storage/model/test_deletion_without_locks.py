@@ -182,7 +182,7 @@ LACKS = {
         SWEEPS_OF_DAYS, carelessness.any_other_copy_will_do, first_seed=20
     ),
     "the census": Lack(HIDDEN_SNAPSHOTS, carelessness.no_census, first_seed=2),
-    "new names for what is put back": Lack(Life(), carelessness.old_names_again),
+    "new names for what is put back": Lack(Life(), carelessness.old_names_again, first_seed=16),
 }
 
 
