@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from deployments.catalog import Deployment, Machine, further_deployment_of
+from deployments.catalog import (
+    BACK_UP_ALL,
+    DEFAULT_REPOSITORY,
+    Deployment,
+    Machine,
+    back_up_all_of,
+    further_deployment_of,
+)
 from deployments.local.asking import ask
 from tasks.repository_address import BLOCK_NAME
 
@@ -36,9 +43,11 @@ class Planned:
     deployment: Deployment
     on_server: bool
     active: bool
-    """Whether its schedule is switched on."""
+    """Whether its schedule is switched on, or that of one that backs up all profiles of the computer."""
     next_run: datetime | None = None
     last_run: Ran | None = None
+    within: str | None = None
+    """The name of the deployment that does its work, by whose schedule it goes."""
 
 
 def planned(api_url: str, deployments: Iterable[Deployment], *, with_last_run: bool = False) -> tuple[Planned, ...]:
@@ -53,18 +62,32 @@ def planned(api_url: str, deployments: Iterable[Deployment], *, with_last_run: b
         if found is None:
             plans.append(Planned(deployment, on_server=False, active=False))
             continue
-        active = _is_active(found)
-        following = upcoming.get(found["id"]) or (_one_run(api_url, found["id"]) if active else None)
+        doing = found if _is_active(found) else _doing_all(deployment, known)
+        following = doing and (upcoming.get(doing["id"]) or _one_run(api_url, doing["id"]))
         plans.append(
             Planned(
                 deployment,
                 on_server=True,
-                active=active,
+                active=doing is not None,
                 next_run=_moment(following["expected_start_time"]) if following else None,
                 last_run=_last_run(api_url, found["id"]) if with_last_run else None,
+                within=str(doing["name"]) if doing is not None and doing is not found else None,
             )
         )
     return tuple(plans)
+
+
+def _doing_all(deployment: Deployment, known: Mapping[tuple[str, str], dict[str, Any]]) -> dict[str, Any] | None:
+    """What backs up all profiles of the computer by the clock, and so that of this deployment, too."""
+    if deployment.profile is None or deployment.host is None:
+        return None
+    for wanted in (back_up_all_of(deployment.host), BACK_UP_ALL):
+        found = known.get((wanted.flow, wanted.name))
+        if found and _is_active(found):
+            given = found["parameters"]
+            if not given.get("profiles") and given.get("repository", DEFAULT_REPOSITORY) == DEFAULT_REPOSITORY:
+                return found
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ def _how_many(plan: PlannedFurther) -> str:
 
 def _when(plan: Planned) -> str:
     said = plan.deployment.schedule.said if plan.deployment.schedule else ""
+    if plan.within:
+        said = f"with {plan.within}"
     if not plan.on_server:
         return "not on the server"
     if not plan.active:

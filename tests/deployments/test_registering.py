@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from deployments.automations import FOR_ALL as AUTOMATIONS
 from deployments.automations import ZOMBIES
-from deployments.catalog import FOR_ALL
+from deployments.catalog import FOR_ALL, deployment_of
+from deployments.local.plans import Planned, planned
 from deployments.notifying import block_of
 from deployments.self_check import schedules_that_plan_nothing
 from deployments.there import GONE_TAG
@@ -504,3 +505,22 @@ def _told_while_ada_fails_and_ben_is_well(place: Workplace, notified: Receiver) 
         return notified.sentence_about("No good backup", within_s=1)
     except Empty:
         return None
+
+
+def test_a_profile_that_is_backed_up_with_all_others_by_the_clock_counts_as_planned(place: Workplace) -> None:
+    place.register("Ada", "Ben")
+    place.edit("Ada on laptop", paused=True)
+    all_of_them = place.deployment("back-up-all")["id"]
+    plan = {"schedule": {"interval": 1800, "timezone": "UTC"}, "active": True, "slug": "mine"}
+    place.send("POST", f"deployments/{all_of_them}/schedules", [plan])
+
+    def of_ada() -> Planned:
+        (found,) = planned(place.server.api_url, [deployment_of("Ada", "laptop")])
+        return found
+
+    covered = of_ada()
+    assert (covered.active, covered.within) == (True, "back-up-all")
+    place.edit("back-up-all", parameters={"profiles": ["Ben"]})
+    assert (of_ada().active, of_ada().within) == (False, None)
+    place.edit("back-up-all", parameters={}, paused=True)
+    assert not of_ada().active

@@ -54,12 +54,18 @@ def test_each_further_repository_is_one_line_however_many_profiles_go_there() ->
 
 
 def test_what_does_not_run_by_itself_is_told() -> None:
-    off, missing, unplanned = (deployment_of(name, "laptop") for name in ("Ada", "Ben", "Cara"))
-    told = lines(Planned(off, True, False), Planned(missing, False, False), Planned(unplanned, True, True))
-    assert told[2:5] == [
+    off, missing, unplanned, with_all = (deployment_of(name, "laptop") for name in ("Ada", "Ben", "Cara", "Dora"))
+    told = lines(
+        Planned(off, True, False),
+        Planned(missing, False, False),
+        Planned(unplanned, True, True),
+        Planned(with_all, True, True, datetime(2031, 5, 4, 3, 15).astimezone(), within="back-up-all"),
+    )
+    assert told[2:6] == [
         "  Ada   every half hour, but switched off",
         "  Ben   not on the server",
         "  Cara  every half hour",
+        "  Dora  with back-up-all, next on 2031-05-04 at 03:15",
     ]
 
 
