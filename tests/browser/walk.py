@@ -73,6 +73,7 @@ def lose_notes_and_restore(window: Browser, desk: Desk, picture: Picture) -> Non
 def to_form(window: Browser, deployment: str) -> Page:
     """From the list of deployments to the form for a run of one, as a person clicks."""
     page = window.open("/deployments")
+    page.get_by_placeholder("Search deployments").fill(deployment)  # the list has pages
     page.locator(f'a[title="{deployment}"][href^="/deployments/"]').click()
     page.get_by_role("button", name="Run", exact=True).click()
     page.get_by_text("Custom run").click()

@@ -9,7 +9,7 @@ import pytest
 
 from tests.deployments.workplace import Workplace, workplace
 from tests.flows.chains.house import sample_base
-from tests.servers.prefect_server import prefect_server
+from tests.servers.prefect_server import OURS, prefect_server
 from tests.servers.webhook import receiver
 
 __all__ = ["sample_base"]
@@ -19,7 +19,7 @@ __all__ = ["sample_base"]
 def place(sample_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     scratch = tmp_path_factory.mktemp("workplace")
     with (
-        prefect_server(scratch) as server,
+        prefect_server(scratch, OURS) as server,
         receiver() as notified,
         workplace(server, sample_base, scratch, notified) as ready,
     ):

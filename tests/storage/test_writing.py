@@ -137,7 +137,7 @@ def test_two_writers_of_the_same_blobs_at_once_do_not_harm_each_other(repository
 
 
 def test_the_index_is_written_every_few_packs_so_that_a_killed_run_loses_little(repository: Repository) -> None:
-    uploads = 2
+    uploads = 1  # of several, one may hold the index while the others send what pleases the scheduler
     with repository.write(uploads=uploads) as session:
         add_all(session, noise(repository, 900))
         packs = session.close().packs
