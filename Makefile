@@ -27,7 +27,7 @@ torture: $(VENV)/installed-dev ## Run the long tests
 
 pictures: $(VENV)/installed-dev ## Take the pictures of the README and the guides anew
 	mkdir -p docs/pictures
-	RECOLLECT_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest tests/browser
+	RECOLLECT_TEST_PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest tests/browser/test_first_days.py
 
 bench: $(VENV)/installed-dev ## Measure beside restic, borg and rclone (SIZE=small|medium|large ROUNDS=3)
 	$(BIN)/python -m bench --size $(or $(SIZE),medium) --rounds $(or $(ROUNDS),3)
